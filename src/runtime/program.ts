@@ -1,0 +1,123 @@
+/** @file A compiled graph: lower once, run many times on host tensors. */
+import type { InferenceSession } from 'onnxruntime-node';
+import { InputError, ShapeError } from '../base/errors.ts';
+import type { HostTensor } from '../base/host-tensor.ts';
+import { formatShape } from '../graph/shape.ts';
+import type { Graph, InputAttributes, Tensor } from '../graph/tensor.ts';
+import { topologicalOrder } from '../graph/tensor.ts';
+import { type LowerOptions, lower } from './lower.ts';
+import { type ExternalLocation, encodeModel, type OnnxValue, rawBytes } from './onnx.ts';
+import { cachedSession, createSession, fromOrt, loadOrt, type SessionOptions, toOrt } from './session.ts';
+
+export interface CompileOptions extends LowerOptions, SessionOptions {
+	/** Share sessions of equal graphs within this process (default true). */
+	readonly cache?: boolean;
+}
+
+/** Initializers above this size are handed to the engine beside the model, not inside it. */
+const EXTERNAL_BYTES = 4096;
+
+/** A graph from named outputs; its inputs are found by walking back. */
+export function graphOf(outputs: Readonly<Record<string, Tensor>>): Graph {
+	const inputs = new Map<string, Tensor>();
+	for (const node of topologicalOrder(Object.values(outputs))) {
+		if (node.op.name === 'input') inputs.set((node.attributes as InputAttributes).name, node.outputs[0] as Tensor);
+	}
+	return { inputs, outputs: new Map(Object.entries(outputs)) };
+}
+
+/** Model bytes with large initializers beside them, under one name each. */
+export function encodeWithExternalData(
+	graph: Graph,
+	options: LowerOptions = {},
+): {
+	readonly model: Uint8Array;
+	readonly external: ReadonlyMap<string, Uint8Array>;
+	readonly inputs: readonly OnnxValue[];
+	readonly outputs: readonly OnnxValue[];
+} {
+	const { onnx, inputs, outputs } = lower(graph, options);
+	const external = new Map<string, Uint8Array>();
+	const initializers = onnx.initializers.map((initializer) => {
+		const bytes = rawBytes(initializer.value);
+		if (bytes.byteLength < EXTERNAL_BYTES) return initializer;
+		external.set(initializer.name, bytes);
+		const location: ExternalLocation = { file: initializer.name, offset: 0, length: bytes.byteLength };
+		return { ...initializer, external: location };
+	});
+	return { model: encodeModel({ ...onnx, initializers }), external, inputs, outputs };
+}
+
+/** A graph that runs. Running blocks the thread; see runInWorker for long work. */
+export class Program {
+	readonly inputs: readonly OnnxValue[];
+	readonly outputs: readonly OnnxValue[];
+	/** Size of the lowered model in bytes, large constants not counted. */
+	readonly modelBytes: number;
+	readonly session: InferenceSession;
+
+	private constructor(
+		session: InferenceSession,
+		inputs: readonly OnnxValue[],
+		outputs: readonly OnnxValue[],
+		modelBytes: number,
+	) {
+		this.session = session;
+		this.inputs = inputs;
+		this.outputs = outputs;
+		this.modelBytes = modelBytes;
+	}
+
+	/**
+	 * Lowers and compiles a graph.
+	 * @throws ShapeError when the graph is not consistent, DeviceError when the device is missing
+	 */
+	static async compile(outputs: Readonly<Record<string, Tensor>>, options: CompileOptions = {}): Promise<Program> {
+		const { model, external, inputs, outputs: results } = encodeWithExternalData(graphOf(outputs), options);
+		const settings = external.size === 0 ? options : { ...options, externalData: external };
+		const create = options.cache === false || options.profilePrefix !== undefined ? createSession : cachedSession;
+		const session = await create(model, settings);
+		return new Program(session, inputs, results, model.byteLength);
+	}
+
+	/**
+	 * Runs the graph. Inputs the graph does not need are ignored. Where `into` has a tensor for an output, the result
+	 * is written there.
+	 * @throws InputError when an input is missing, ShapeError when one does not fit
+	 */
+	async run(
+		feeds: Readonly<Record<string, HostTensor>>,
+		into: Readonly<Record<string, HostTensor>> = {},
+	): Promise<Record<string, HostTensor>> {
+		const ort = await loadOrt();
+		const prepared: Record<string, InstanceType<typeof ort.Tensor>> = {};
+		for (const input of this.inputs) {
+			const value = feeds[input.name];
+			if (value === undefined)
+				throw new InputError(`the graph input "${input.name}" was not given`, {
+					expected: `${input.dtype}${formatShape(input.shape)}`,
+				});
+			checkFeed(input, value);
+			prepared[input.name] = toOrt(ort, value);
+		}
+		const fetches: Record<string, InstanceType<typeof ort.Tensor> | null> = {};
+		for (const { name } of this.outputs) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
+		const results = await this.session.run(prepared, fetches as InferenceSession.FetchesType);
+		const outputs: Record<string, HostTensor> = {};
+		for (const { name } of this.outputs) outputs[name] = fromOrt(results[name] as InstanceType<typeof ort.Tensor>);
+		return outputs;
+	}
+}
+
+function checkFeed({ name, dtype, shape }: OnnxValue, value: HostTensor): void {
+	const fits =
+		value.dtype === dtype &&
+		value.dims.length === shape.length &&
+		shape.every((size, axis) => typeof size !== 'number' || size === value.dims[axis]);
+	if (!fits) {
+		throw new ShapeError(`the value of input "${name}" does not fit`, {
+			expected: `${dtype}${formatShape(shape)}`,
+			found: `${value.dtype}[${value.dims.join(', ')}]`,
+		});
+	}
+}

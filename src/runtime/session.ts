@@ -1,0 +1,106 @@
+/** @file Sessions of ONNX Runtime: creation on a device, a cache by content, and running with preallocated outputs. */
+import { createHash } from 'node:crypto';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { DeviceError, ModelsmithError } from '../base/errors.ts';
+import { type DType, elementCount, type HostTensor, type TypedData } from '../base/host-tensor.ts';
+import { type Device, executionProviders } from './device.ts';
+
+type Ort = typeof import('onnxruntime-node');
+let loading: Promise<Ort> | undefined;
+
+/** Loads the engine on first use. */
+export function loadOrt(): Promise<Ort> {
+	loading ??= import('onnxruntime-node').then(
+		(module) => {
+			const ort = ('default' in module ? module.default : module) as Ort;
+			ort.env.logLevel = 'error';
+			return ort;
+		},
+		(cause: unknown) => {
+			loading = undefined;
+			throw new DeviceError('ONNX Runtime could not be loaded', {
+				expected: 'the package onnxruntime-node with a binary for this platform',
+				found: String((cause as Error).message).split('\n')[0] as string,
+				fix: 'npm install onnxruntime-node; on Windows install the Microsoft Visual C++ redistributable',
+				cause,
+			});
+		},
+	);
+	return loading;
+}
+
+export interface SessionOptions {
+	readonly device?: Device;
+	/** Threads for one op; default: as many as cores. */
+	readonly threads?: number;
+	/** Write ONNX Runtime's event trace to files with this prefix. */
+	readonly profilePrefix?: string;
+	/** Engine optimisations; `all` unless a test wants the plain graph. */
+	readonly optimization?: 'all' | 'none';
+	/** Bytes of initializers stored outside the model, by the file name used in it. */
+	readonly externalData?: ReadonlyMap<string, Uint8Array>;
+	/** Outputs that stay on the device. */
+	readonly keepOnDevice?: boolean;
+}
+
+/** Creates a session from model bytes or a path. */
+export async function createSession(
+	model: Uint8Array | string,
+	options: SessionOptions = {},
+): Promise<InferenceSession> {
+	const ort = await loadOrt();
+	const device = options.device ?? 'cpu';
+	const settings: InferenceSession.SessionOptions = {
+		executionProviders: await executionProviders(device),
+		graphOptimizationLevel: options.optimization === 'none' ? 'disabled' : 'all',
+		logSeverityLevel: 3,
+		...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
+		interOpNumThreads: 1,
+		...(options.profilePrefix !== undefined && { enableProfiling: true, profileFilePrefix: options.profilePrefix }),
+		...(options.externalData !== undefined && {
+			externalData: [...options.externalData].map(([path, data]) => ({ path, data })),
+		}),
+		...(options.keepOnDevice === true && device !== 'cpu' && { preferredOutputLocation: 'gpu-buffer' as const }),
+	};
+	try {
+		return typeof model === 'string'
+			? await ort.InferenceSession.create(model, settings)
+			: await ort.InferenceSession.create(model, settings);
+	} catch (cause) {
+		throw new ModelsmithError('ONNX Runtime refused the graph', { found: String((cause as Error).message), cause });
+	}
+}
+
+const cache = new Map<string, Promise<InferenceSession>>();
+const CACHED_SESSIONS = 32;
+
+/** Like createSession, but equal models with equal options share one session. The oldest of 32 is forgotten. */
+export function cachedSession(model: Uint8Array, options: SessionOptions = {}): Promise<InferenceSession> {
+	const hash = createHash('sha256').update(model);
+	for (const [path, data] of options.externalData ?? []) hash.update(path).update(data);
+	const key = `${hash.digest('hex')}|${options.device ?? 'cpu'}|${options.threads ?? ''}|${options.optimization ?? ''}|${options.keepOnDevice ?? ''}`;
+	const known = cache.get(key);
+	if (known !== undefined) return known;
+	const created = createSession(model, options);
+	cache.set(key, created);
+	created.catch(() => cache.delete(key));
+	if (cache.size > CACHED_SESSIONS) cache.delete(cache.keys().next().value as string);
+	return created;
+}
+
+/** Wraps a host tensor for the engine without copying it. */
+export function toOrt(ort: Ort, { dtype, dims, data }: HostTensor): OrtTensor {
+	return new ort.Tensor(dtype as 'float32', data as Float32Array, dims);
+}
+
+/** The host tensor behind an engine tensor, without copying it. */
+export function fromOrt(tensor: OrtTensor): HostTensor {
+	return { dtype: tensor.type as DType, dims: tensor.dims, data: tensor.data as unknown as TypedData };
+}
+
+export function byteLength({ dtype, dims }: HostTensor): number {
+	return (
+		elementCount(dims) *
+		(dtype === 'float32' || dtype === 'int32' ? 4 : dtype === 'int64' ? 8 : dtype === 'float16' ? 2 : 1)
+	);
+}
