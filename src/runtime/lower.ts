@@ -196,7 +196,7 @@ class Scope implements Emitter {
 					node,
 				},
 			);
-			node.outputs.forEach((output, i) => this.values.set(output, names[i] as string));
+			node.outputs.forEach((output, i) => void this.values.set(output, names[i] as string));
 		}
 	}
 

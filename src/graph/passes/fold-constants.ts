@@ -16,7 +16,7 @@ export function foldConstants(outputs: readonly Tensor[]): Tensor[] {
 		if (KEPT.has(node.op.name) || node.inputs.length === 0) return undefined;
 		if (!node.inputs.every((input) => input.node.op.name === 'constant')) return undefined;
 		if (!node.outputs.every((output) => isSmall(output)) || !hasStaticAttributes(node)) return undefined;
-		const results = node.op.reference(node.inputs.map(valueOf), node.attributes);
+		const results = node.op.reference(node.inputs.map(arrayOf), node.attributes);
 		return results.map((result, i) => toConstant(result, node.outputs[i] as Tensor));
 	});
 }
@@ -29,7 +29,7 @@ function hasStaticAttributes(node: GraphNode): boolean {
 	return node.inputs.every((input) => input.dtype !== 'float16' && isSmall(input));
 }
 
-function valueOf(tensor: Tensor): NDArray {
+function arrayOf(tensor: Tensor): NDArray {
 	const { value } = tensor.node.attributes as ConstantAttributes;
 	return ndarray(value.dtype, value.dims, Float64Array.from(value.data as Float32Array, Number));
 }

@@ -1,0 +1,232 @@
+/**
+ * @file Parameters of a model: named graph inputs with a shape, an initialiser and hints for optimizers. Modules are plain
+ * functions: `(scope, config) => (x) => y` create their parameters in a scope once and return what they compute.
+ */
+import { ConfigError, ShapeError } from '../base/errors.ts';
+import { elementCount, type HostTensor } from '../base/host-tensor.ts';
+import { deriveSeed, RandomStream } from '../base/random.ts';
+import { input } from '../graph/ops/source.ts';
+import { scan } from '../graph/scan.ts';
+import type { Tensor } from '../graph/tensor.ts';
+
+/** Fills a new parameter: shape of one layer's parameter, a stream seeded by its name -> values. */
+export type Initializer = (dims: readonly number[], random: RandomStream) => Float32Array;
+
+/** What a parameter is for; optimizers choose by it (Muon: matrices only; weight decay: not vectors by default). */
+export type ParameterRole = 'matrix' | 'vector' | 'embedding' | 'output';
+
+export interface ParameterSpec {
+	/** Dotted name; `*` stands for the layer index of a stacked parameter (`layers.*.ffn.fc1.weight`). */
+	readonly name: string;
+	/** Shape of one layer's parameter. */
+	readonly shape: readonly number[];
+	/** Number of layers whose parameters are stacked along a new first axis; absent for a single one. */
+	readonly stacked?: number;
+	readonly initializer: Initializer;
+	readonly role: ParameterRole;
+	readonly trainable: boolean;
+	/** The graph input: of `shape`, or [stacked, ...shape]. Its input name is `name`. */
+	readonly tensor: Tensor;
+}
+
+export interface ParameterOptions {
+	readonly role?: ParameterRole;
+	readonly trainable?: boolean;
+}
+
+/** All parameters of a model, in order of creation. */
+export class ParameterTree {
+	private readonly specs = new Map<string, ParameterSpec>();
+
+	add(spec: ParameterSpec): void {
+		if (this.specs.has(spec.name)) throw new ConfigError(`two parameters are named "${spec.name}"`);
+		this.specs.set(spec.name, spec);
+	}
+
+	get(name: string): ParameterSpec | undefined {
+		return this.specs.get(name);
+	}
+
+	get all(): readonly ParameterSpec[] {
+		return [...this.specs.values()];
+	}
+
+	get trainable(): readonly ParameterSpec[] {
+		return this.all.filter((spec) => spec.trainable);
+	}
+
+	/** Number of numbers in all parameters. */
+	get count(): number {
+		return this.all.reduce((total, spec) => total + elementCount(fullShape(spec)), 0);
+	}
+
+	/** Initial values by graph input name; the same seed gives the same values, scanned or unrolled. */
+	initialize(seed: number): Map<string, HostTensor> {
+		return new Map(this.all.map((spec) => [spec.name, initializeParameter(spec, seed)]));
+	}
+}
+
+/** Shape of the graph input: with the layer axis where stacked. */
+export function fullShape({ shape, stacked }: ParameterSpec): readonly number[] {
+	return stacked === undefined ? shape : [stacked, ...shape];
+}
+
+/** Names under which a parameter is saved: one a layer for stacked ones. */
+export function savedNames({ name, stacked }: ParameterSpec): string[] {
+	return stacked === undefined
+		? [name]
+		: Array.from({ length: stacked }, (_, layer) => name.replace('*', String(layer)));
+}
+
+function initializeParameter(spec: ParameterSpec, seed: number): HostTensor {
+	const size = elementCount(spec.shape);
+	const names = savedNames(spec);
+	const data = new Float32Array(size * names.length);
+	names.forEach((name, i) => {
+		const values = spec.initializer(spec.shape, new RandomStream(deriveSeed(seed, name)));
+		if (values.length !== size)
+			throw new ShapeError(`the initialiser of "${name}" made ${values.length} values`, { expected: `${size}` });
+		data.set(values, i * size);
+	});
+	return { dtype: 'float32', dims: [...fullShape(spec)], data };
+}
+
+/** Splits stacked parameters into one tensor a layer, under the names they are saved with. Views, not copies. */
+export function unstackParameters(
+	specs: readonly ParameterSpec[],
+	values: ReadonlyMap<string, HostTensor>,
+): Map<string, HostTensor> {
+	const result = new Map<string, HostTensor>();
+	for (const spec of specs) {
+		const value = values.get(spec.name);
+		if (value === undefined) throw new ShapeError(`no value for parameter "${spec.name}"`);
+		const size = elementCount(spec.shape);
+		savedNames(spec).forEach((name, i) => {
+			const data = value.data.subarray(i * size, (i + 1) * size);
+			result.set(name, { dtype: value.dtype, dims: [...spec.shape], data });
+		});
+	}
+	return result;
+}
+
+/** The reverse of unstackParameters: looks up every saved name and checks its shape. @throws ConfigError naming what is missing or does not fit */
+export function stackParameters(
+	specs: readonly ParameterSpec[],
+	saved: { get(name: string): HostTensor | undefined },
+): Map<string, HostTensor> {
+	const result = new Map<string, HostTensor>();
+	for (const spec of specs) {
+		const size = elementCount(spec.shape);
+		const data = new Float32Array(elementCount(fullShape(spec)));
+		savedNames(spec).forEach((name, i) => {
+			const value = saved.get(name);
+			if (value === undefined)
+				throw new ConfigError(`the weights have no tensor "${name}"`, { expected: `[${spec.shape.join(', ')}]` });
+			if (value.dims.join() !== spec.shape.join()) {
+				throw new ConfigError(`the tensor "${name}" has another shape than the model`, {
+					expected: `[${spec.shape.join(', ')}]`,
+					found: `[${value.dims.join(', ')}]`,
+				});
+			}
+			data.set(value.data as Float32Array, i * size);
+		});
+		result.set(spec.name, { dtype: 'float32', dims: [...fullShape(spec)], data });
+	}
+	return result;
+}
+
+/** Where a module makes its parameters: a prefix, and how a parameter becomes a tensor. */
+export class ParameterScope {
+	readonly prefix: string;
+	private readonly make: (
+		name: string,
+		shape: readonly number[],
+		initializer: Initializer,
+		options: ParameterOptions,
+	) => Tensor;
+
+	constructor(prefix: string, make: ParameterScope['make']) {
+		this.prefix = prefix;
+		this.make = make;
+	}
+
+	/** A scope that records every parameter in `tree` as a graph input of its own. */
+	static of(tree: ParameterTree): ParameterScope {
+		return new ParameterScope('', (name, shape, initializer, options) => {
+			const tensor = input(name, 'float32', shape);
+			tree.add(specOf(name, shape, initializer, options, tensor));
+			return tensor;
+		});
+	}
+
+	/** A scope below this one: names get `name.` in front. */
+	child(name: string): ParameterScope {
+		return new ParameterScope(this.prefix === '' ? name : `${this.prefix}.${name}`, this.make);
+	}
+
+	/** Makes a float32 parameter. The role defaults to matrix for two or more axes, else vector. */
+	parameter(name: string, shape: readonly number[], initializer: Initializer, options: ParameterOptions = {}): Tensor {
+		const full = this.prefix === '' ? name : `${this.prefix}.${name}`;
+		return this.make(full, shape, initializer, options);
+	}
+
+	/** A scope whose parameters come from elsewhere (slices of stacked ones). */
+	private rerouted(make: ParameterScope['make']): ParameterScope {
+		return new ParameterScope('', make);
+	}
+
+	/**
+	 * Applies `count` equal layers, each with parameters of its own named `name.0.`, `name.1.` ...
+	 * `scan`: parameters are stacked and the layers run as one loop, so depth does not grow the graph; every layer must
+	 * have the same parameters. `unroll`: layers one after the other, faster for shallow models.
+	 * build(scope, layer) makes one layer's modules and returns (carry) -> { carry, stacked }; `layer` is undefined in a scan.
+	 */
+	repeat(
+		name: string,
+		count: number,
+		mode: 'scan' | 'unroll',
+		init: readonly Tensor[],
+		build: (scope: ParameterScope, layer: number | undefined) => (carry: readonly Tensor[]) => readonly Tensor[],
+		tree?: ParameterTree,
+	): readonly Tensor[] {
+		if (mode === 'unroll' || tree === undefined) {
+			let carry = init;
+			for (let layer = 0; layer < count; layer++) carry = build(this.child(`${name}.${layer}`), layer)(carry);
+			return carry;
+		}
+		const full = this.prefix === '' ? name : `${this.prefix}.${name}`;
+		const specs: ParameterSpec[] = [];
+		build(
+			this.rerouted((local, shape, initializer, options) => {
+				const tensor = input(`${full}.*.${local}`, 'float32', [count, ...shape]);
+				specs.push({ ...specOf(`${full}.*.${local}`, shape, initializer, options, tensor), stacked: count });
+				return input(`${full}.layer.${local}`, 'float32', shape);
+			}),
+			undefined,
+		);
+		for (const spec of specs) tree.add(spec);
+		const { carry } = scan(
+			init,
+			specs.map((spec) => spec.tensor),
+			(current, slices) => {
+				const byName = new Map(specs.map((spec, i) => [spec.name, slices[i] as Tensor]));
+				const layer = build(
+					this.rerouted((local) => byName.get(`${full}.*.${local}`) as Tensor),
+					undefined,
+				);
+				return { carry: layer(current) };
+			},
+		);
+		return carry;
+	}
+}
+
+function specOf(
+	name: string,
+	shape: readonly number[],
+	initializer: Initializer,
+	{ role, trainable = true }: ParameterOptions,
+	tensor: Tensor,
+): ParameterSpec {
+	return { name, shape, initializer, role: role ?? (shape.length >= 2 ? 'matrix' : 'vector'), trainable, tensor };
+}
