@@ -104,7 +104,8 @@ export class Program {
 		for (const { name } of this.outputs) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
 		const results = await this.session.run(prepared, fetches as InferenceSession.FetchesType);
 		const outputs: Record<string, HostTensor> = {};
-		for (const { name } of this.outputs) outputs[name] = fromOrt(results[name] as InstanceType<typeof ort.Tensor>);
+		for (const { name } of this.outputs)
+			outputs[name] = into[name] ?? fromOrt(results[name] as InstanceType<typeof ort.Tensor>);
 		return outputs;
 	}
 }
