@@ -25,9 +25,11 @@ export interface UpdateResult {
 
 /** How one parameter is updated. */
 export interface UpdateRule {
+	/** Rules of one optimizer with equal keys build equal graphs. */
+	readonly key: string;
 	/** Names of state tensors, each of the parameter's shape, zero before the first step. */
 	readonly slots: readonly string[];
-	/** Every element is updated on its own, so that the tensor may be processed in pieces that fit the cache. */
+	/** Every element is updated on its own, with ops that have a SIMD form; see runtime/elementwise. */
 	readonly elementwise: boolean;
 	readonly update: (inputs: UpdateInputs) => UpdateResult;
 }

@@ -66,7 +66,6 @@ export async function runTrainStepCase(
 			batch: { batchSize: batch, time: seq, segmented: false },
 			accumulation,
 			clip: clip_norm ?? undefined,
-			keepGradients: true,
 		},
 		stackParameters(model.parameters.all, parameters),
 	);
@@ -78,11 +77,11 @@ export async function runTrainStepCase(
 			cutBatch(inputs, (index * accumulation + micro) * batch * seq, batch, seq),
 		);
 		const factor = optimizer.lr[Math.min(index, optimizer.lr.length - 1)] as number;
-		const result = await step.run(batches, { step: index + 1, factor }, 0);
-		step.accept();
+		const result = await step.compute(batches, 0);
 		losses.push(result.loss);
 		norms.push(result.gradientNorm);
-		if (index === 0) gradients = unstackParameters(model.parameters.trainable, result.gradients ?? new Map());
+		if (index === 0) gradients = copyOf(unstackParameters(model.parameters.trainable, await step.gradients()));
+		await step.apply(result, { step: index + 1, factor });
 	}
 	const outputs = new Map<string, HostTensor>([
 		['loss', hostTensor('float32', [], losses.slice(0, 1))],
@@ -93,6 +92,10 @@ export async function runTrainStepCase(
 		outputs.set(`param.${name}`, value);
 	}
 	return { outputs, gradients };
+}
+
+function copyOf(values: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
+	return new Map([...values].map(([name, value]) => [name, { ...value, data: value.data.slice() }]));
 }
 
 /** AdamW whose learning rate is the step's factor and whose decay follows a list of names. */

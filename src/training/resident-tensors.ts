@@ -1,134 +1,159 @@
 /**
- * @file Tensors that live on from step to step. On the CPU each has two buffers: a step reads one and the engine writes the
- * other, then they change places, so nothing is copied in JavaScript. On a GPU the engine's outputs stay on the device and
- * are fed back as they are.
+ * @file Where the tensors of a run live. On the CPU, parameters with an elementwise rule lie in WebAssembly memory and are
+ * updated in place; the others have two buffers that change places. On a GPU the engine's outputs stay on the device and
+ * are fed back as they are. Nothing is copied in JavaScript.
  */
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { ShapeError } from '../base/errors.ts';
-import { elementCount, type HostTensor } from '../base/host-tensor.ts';
-import type { Device } from '../runtime/device.ts';
-import { loadOrt } from '../runtime/session.ts';
-import type { Slot } from './update-graph.ts';
+import { elementCount, type HostTensor, zeros } from '../base/host-tensor.ts';
+import { ARENA_LIMIT, Arena, arenaBytes } from '../runtime/elementwise/arena.ts';
+import { loadOrt, toOrt } from '../runtime/session.ts';
+import type { ParameterPlan, Slot } from './slots.ts';
 
 type Ort = Awaited<ReturnType<typeof loadOrt>>;
 
-interface Buffers {
-	readonly slot: Pick<Slot, 'name' | 'output' | 'inputShape' | 'outputShape'>;
-	/** What the next step reads. */
+/** Parameters share a block up to this size. */
+const ARENA_BYTES = 2 ** 30;
+
+/** How a tensor changes: by a kernel where it lies, by an engine that writes the other buffer, or on a device. */
+export type Residence = 'in-place' | 'double' | 'device';
+
+interface Resident {
+	readonly slot: Slot;
 	current: OrtTensor;
-	/** The same memory in the output's shape, for when it is written to. */
-	currentAsOutput: OrtTensor | undefined;
-	/** What the next step writes; undefined where the engine allocates. */
-	spare: { readonly input: OrtTensor; readonly output: OrtTensor } | undefined;
-	/** Output of a step that is not accepted yet. */
-	pending: OrtTensor | undefined;
+	/** The buffer that the engine writes next; undefined where it allocates, or where there is one buffer only. */
+	spare: OrtTensor | undefined;
+	/** The array behind `current` where there is one buffer on the host. */
+	readonly host: HostTensor | undefined;
+	readonly arena: Arena | undefined;
+}
+
+/** Whether a parameter with all its state fits one block of kernel memory. */
+export function fitsArena({ slots }: ParameterPlan): boolean {
+	return slots.reduce((total, { shape }) => total + arenaBytes(shape), 0) < ARENA_LIMIT - ARENA_BYTES / 1024;
 }
 
 export class ResidentTensors {
 	readonly #ort: Ort;
-	readonly #preallocated: boolean;
-	readonly #all = new Map<string, Buffers>();
+	readonly #all = new Map<string, Resident>();
 
-	private constructor(ort: Ort, device: Device) {
+	private constructor(ort: Ort) {
 		this.#ort = ort;
-		this.#preallocated = device === 'cpu';
 	}
 
-	/** Zero tensors, one for each slot. */
-	static async allocate(slots: readonly Buffers['slot'][], device: Device): Promise<ResidentTensors> {
-		const result = new ResidentTensors(await loadOrt(), device);
-		for (const slot of slots) result.#all.set(slot.name, result.#buffers(slot, new Float32Array(size(slot))));
+	/** Zero tensors for every slot of the plans, kept as `residence` says for each plan. */
+	static async allocate(
+		plans: readonly ParameterPlan[],
+		residence: (plan: ParameterPlan) => Residence,
+	): Promise<ResidentTensors> {
+		const result = new ResidentTensors(await loadOrt());
+		const groups: ParameterPlan[][] = [];
+		let groupBytes = Number.POSITIVE_INFINITY;
+		for (const plan of plans) {
+			const kind = residence(plan);
+			if (kind !== 'in-place') {
+				for (const slot of plan.slots) result.#add(slot, kind);
+				continue;
+			}
+			const bytes = bytesOf(plan);
+			if (groupBytes + bytes > ARENA_BYTES) {
+				groups.push([]);
+				groupBytes = 0;
+			}
+			groupBytes += bytes;
+			groups.at(-1)?.push(plan);
+		}
+		for (const group of groups) {
+			const arena = new Arena(group.reduce((total, plan) => total + bytesOf(plan), 0));
+			for (const { slots } of group) for (const slot of slots) result.#add(slot, 'in-place', arena);
+		}
 		return result;
 	}
 
-	/** Bytes held, both buffers counted. */
+	/** Bytes of memory held. */
 	get byteLength(): number {
 		let total = 0;
-		for (const { slot } of this.#all.values()) total += size(slot) * 4 * (this.#preallocated ? 2 : 1);
+		for (const { slot, spare } of this.#all.values()) {
+			total += elementCount(slot.shape) * 4 * (spare === undefined ? 1 : 2);
+		}
 		return total;
 	}
 
-	/** Copies a value in; its elements must be as many as the slot has. */
+	/** Copies a value in. @throws ShapeError where it does not fit */
 	set(name: string, value: HostTensor): void {
-		const known = this.#all.get(name);
-		if (known === undefined || value.dtype !== 'float32' || value.data.length !== size(known.slot)) {
+		const resident = this.#all.get(name);
+		if (
+			resident === undefined ||
+			value.dtype !== 'float32' ||
+			value.data.length !== elementCount(resident.slot.shape)
+		) {
 			throw new ShapeError(`the value of "${name}" does not fit`, {
-				expected: known === undefined ? 'a known name' : `float32 with ${size(known.slot)} elements`,
+				expected: resident === undefined ? 'a known name' : `float32[${resident.slot.shape.join(', ')}]`,
 				found: `${value.dtype}[${value.dims.join(', ')}]`,
 			});
 		}
-		if (this.#preallocated) (known.current.data as Float32Array).set(value.data as Float32Array);
+		if (resident.current.location === 'cpu') (resident.current.data as Float32Array).set(value.data as Float32Array);
 		else {
-			const { slot, current } = known;
-			this.#all.set(name, this.#buffers(slot, Float32Array.from(value.data as Float32Array)));
-			if (current.location === 'gpu-buffer') current.dispose();
+			resident.current.dispose();
+			const data = Float32Array.from(value.data as Float32Array);
+			resident.current = toOrt(this.#ort, { dtype: 'float32', dims: resident.slot.shape, data });
 		}
 	}
 
-	/** The current value. On the CPU it is a view that the step after the next overwrites: copy what must last. */
+	/** The current value. On the CPU it is the live array, which later steps overwrite: copy what must last. */
 	async get(name: string): Promise<HostTensor> {
-		const { current, slot } = this.#all.get(name) as Buffers;
-		const data = (await current.getData()) as Float32Array;
-		return { dtype: 'float32', dims: slot.inputShape, data };
+		const { current, slot } = this.#find(name);
+		return { dtype: 'float32', dims: slot.shape, data: (await current.getData()) as Float32Array };
 	}
 
-	/** Adds the current values to the feeds of a run. */
-	feed(feeds: Record<string, OrtTensor>): void {
-		for (const [name, { current }] of this.#all) feeds[name] = current;
+	/** What the engine reads. */
+	feed(name: string): OrtTensor {
+		return this.#find(name).current;
 	}
 
-	/** Adds the output buffers to the fetches of a run. */
-	fetch(fetches: Record<string, OrtTensor | null>): void {
-		for (const { slot, spare } of this.#all.values()) fetches[slot.output] = spare?.output ?? null;
+	/** Where the engine shall write the next value: a buffer, or null where it allocates one. */
+	target(name: string): OrtTensor | null {
+		const { spare, current, host } = this.#find(name);
+		return spare ?? (host === undefined ? null : current);
 	}
 
-	/** Remembers what a run wrote; `accept` or `reject` follows. */
-	received(results: Readonly<Record<string, OrtTensor>>): void {
-		if (this.#preallocated) return;
-		for (const entry of this.#all.values()) entry.pending = results[entry.slot.output];
-	}
-
-	/** The values just written become the current ones. */
-	accept(): void {
-		for (const entry of this.#all.values()) {
-			if (entry.spare !== undefined) {
-				const { spare } = entry;
-				entry.spare = { input: entry.current, output: entry.currentAsOutput as OrtTensor };
-				entry.current = spare.input;
-				entry.currentAsOutput = spare.output;
-			} else if (entry.pending !== undefined) {
-				entry.current.dispose();
-				entry.current = entry.pending;
-				entry.pending = undefined;
-			}
+	/** Takes over a value the engine wrote for `target(name)`. */
+	replace(name: string, written: OrtTensor): void {
+		const resident = this.#find(name);
+		if (resident.spare !== undefined) [resident.current, resident.spare] = [resident.spare, resident.current];
+		else if (resident.host === undefined) {
+			if (resident.current !== written) resident.current.dispose();
+			resident.current = written;
 		}
 	}
 
-	/** Forgets the values just written. */
-	reject(): void {
-		for (const entry of this.#all.values()) {
-			entry.pending?.dispose();
-			entry.pending = undefined;
-		}
-	}
-
-	#buffers(slot: Buffers['slot'], data: Float32Array): Buffers {
-		const wrap = (values: Float32Array, shape: readonly number[]) => new this.#ort.Tensor('float32', values, shape);
-		const current = wrap(data, slot.inputShape);
-		if (!this.#preallocated) {
-			return { slot, current, currentAsOutput: undefined, spare: undefined, pending: undefined };
-		}
-		const other = new Float32Array(data.length);
+	/** The arrays of a plan by part, and the block they lie in. */
+	inPlace({ slots }: ParameterPlan): { readonly arena: Arena; readonly tensors: Readonly<Record<string, HostTensor>> } {
+		const found = slots.map((slot) => [slot.part, this.#find(slot.name)] as const);
 		return {
-			slot,
-			current,
-			currentAsOutput: wrap(data, slot.outputShape),
-			spare: { input: wrap(other, slot.inputShape), output: wrap(other, slot.outputShape) },
-			pending: undefined,
+			arena: found[0]?.[1].arena as Arena,
+			tensors: Object.fromEntries(found.map(([part, { host }]) => [part, host as HostTensor])),
 		};
+	}
+
+	#find(name: string): Resident {
+		return this.#all.get(name) as Resident;
+	}
+
+	#add(slot: Slot, residence: Residence, arena?: Arena): void {
+		const make = (): HostTensor => arena?.float32(slot.shape) ?? zeros('float32', slot.shape);
+		const host = make();
+		this.#all.set(slot.name, {
+			slot,
+			current: toOrt(this.#ort, host),
+			// A gradient is written and read once a step, so it needs no second buffer.
+			spare: residence === 'double' && slot.part !== 'gradient' ? toOrt(this.#ort, make()) : undefined,
+			host: residence === 'device' ? undefined : host,
+			arena,
+		});
 	}
 }
 
-function size({ inputShape }: Pick<Slot, 'inputShape'>): number {
-	return elementCount(inputShape);
+function bytesOf({ slots }: ParameterPlan): number {
+	return slots.reduce((total, { shape }) => total + arenaBytes(shape), 0);
 }

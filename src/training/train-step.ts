@@ -1,49 +1,36 @@
 /**
- * @file One optimizer step as compiled graphs. Without accumulation forward, backward, clipping and update are one graph;
- * with it there are two: one adds a micro-batch's gradients, one applies them.
+ * @file One optimizer step: the engine computes loss and gradients of each micro-batch into preallocated arrays, then the
+ * optimizer changes parameters and state where they lie (see docs/decisions/002).
  */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { ConfigError } from '../base/errors.ts';
 import type { HostTensor } from '../base/host-tensor.ts';
-import { gradients } from '../graph/gradients.ts';
-import { add, addAll, div, mul } from '../graph/ops/arithmetic.ts';
-import { input } from '../graph/ops/source.ts';
-import type { Tensor } from '../graph/tensor.ts';
-import type { CausalLanguageModel } from '../models/language-model.ts';
-import { fullShape, type ParameterSpec } from '../nn/parameters.ts';
+import { fullShape } from '../nn/parameters.ts';
 import type { Device } from '../runtime/device.ts';
 import { Program } from '../runtime/program.ts';
 import { loadOrt, toOrt } from '../runtime/session.ts';
-import { autocast } from './autocast.ts';
-import { type Batch, type BatchShape, batchFeeds, batchInputs } from './batch.ts';
+import { type Batch, batchFeeds } from './batch.ts';
+import { gradientOutputs, gradientSlot, type LossOptions } from './loss-graph.ts';
 import { LossScaler } from './loss-scale.ts';
-import type { Objective } from './objective.ts';
 import type { Optimizer, StepPlace } from './optimizer.ts';
 import { ResidentTensors } from './resident-tensors.ts';
-import { buildUpdate, type Slot, scalarName } from './update-graph.ts';
+import { nextName, type ParameterPlan, planParameter, type Slot } from './slots.ts';
+import { gradientScale, scalarName } from './update-expression.ts';
+import { residenceOf, Updater } from './updater.ts';
 
-export interface TrainStepOptions {
-	readonly model: CausalLanguageModel;
-	readonly objective: Objective;
+export interface TrainStepOptions extends LossOptions {
 	readonly optimizer: Optimizer;
-	/** Shape of every micro-batch. */
-	readonly batch: BatchShape;
-	/** Micro-batches of one step, default 1. */
-	readonly accumulation?: number;
 	/** Largest global norm of the gradient; absent: no clipping. */
 	readonly clip?: number | undefined;
 	/** Decay of a moving average of the parameters; absent: none is kept. */
 	readonly emaDecay?: number | undefined;
-	/** `mixed`: matrix products in float16 with loss scaling; not on the CPU. */
-	readonly precision?: 'float32' | 'mixed';
 	readonly device?: Device;
 	readonly threads?: number | undefined;
-	/** Update large tensors in pieces that fit the cache (default true). */
-	readonly pieces?: boolean;
-	/** Also return the gradients of every run (before clipping); for tests. Needs accumulation 1 or gives the sums. */
-	readonly keepGradients?: boolean;
+	/** Use elementwise kernels for the update where possible (default true). */
+	readonly kernels?: boolean;
 }
 
+/** Loss and gradient of one step, computed and not yet applied. */
 export interface StepResult {
 	/** What was minimised: mean over the labels of the step, plus auxiliary losses. */
 	readonly loss: number;
@@ -51,77 +38,41 @@ export interface StepResult {
 	readonly likelihood: number;
 	/** Global norm of the gradient before clipping. */
 	readonly gradientNorm: number;
-	/** False where a scaled step overflowed and changed nothing. */
-	readonly applied: boolean;
-	/** By parameter name, where asked for. */
-	readonly gradients?: ReadonlyMap<string, HostTensor>;
-}
-
-/** Forward and backward of one micro-batch as a graph. */
-export interface LossGraph {
-	readonly loss: Tensor;
-	readonly likelihood: Tensor;
-	readonly gradients: readonly Tensor[];
-}
-
-/**
- * Builds loss and gradients. Inputs beside the batch and the parameters: `labelCount` (labels of the whole step),
- * `microShare` (1 / micro-batches), `seed`, and `scalar.lossScale` with mixed precision.
- */
-export function buildLoss(options: TrainStepOptions, specs: readonly ParameterSpec[]): LossGraph {
-	const { model, objective } = options;
-	const context = { training: true, seed: input('seed', 'int32', []) };
-	const result = objective.loss(model, batchInputs(options.batch), context);
-	const labelCount = input('labelCount', 'float32', []);
-	const auxiliary = result.auxiliaryLosses;
-	let loss = div(result.lossSum, labelCount);
-	if (auxiliary.length > 0) loss = add(loss, mul(addAll(auxiliary), input('microShare', 'float32', [])));
-	let likelihood = div(result.likelihoodSum, labelCount);
-	const mixed = options.precision === 'mixed';
-	if (mixed) [loss, likelihood] = autocast([loss, likelihood]) as [Tensor, Tensor];
-	const minimised = mixed ? mul(loss, input(scalarName('lossScale'), 'float32', [])) : loss;
-	const found = gradients(
-		minimised,
-		specs.map(({ tensor }) => tensor),
-	);
-	return { loss, likelihood, gradients: found };
 }
 
 /** The compiled step and everything it changes. */
 export class TrainStep {
+	/** Every tensor that lives from step to step, in order of the parameters. */
 	readonly slots: readonly Slot[];
+	/** With mixed precision. */
 	readonly scaler: LossScaler | undefined;
 	readonly #options: TrainStepOptions;
-	readonly #specs: readonly ParameterSpec[];
+	readonly #plans: readonly ParameterPlan[];
 	readonly #frozen: Readonly<Record<string, OrtTensor>>;
 	readonly #residents: ResidentTensors;
-	readonly #sums: ResidentTensors | undefined;
+	readonly #program: Program;
+	readonly #updater: Updater;
 	readonly #zeros: Readonly<Record<string, OrtTensor>>;
-	readonly #micro: Program | undefined;
-	readonly #apply: Program;
 	readonly #wrap: (value: HostTensor) => OrtTensor;
 
 	private constructor(parts: {
 		options: TrainStepOptions;
-		slots: readonly Slot[];
+		plans: readonly ParameterPlan[];
 		frozen: Readonly<Record<string, OrtTensor>>;
 		residents: ResidentTensors;
-		sums: ResidentTensors | undefined;
-		zeros: Readonly<Record<string, OrtTensor>>;
-		micro: Program | undefined;
-		apply: Program;
+		program: Program;
+		updater: Updater;
 		wrap: (value: HostTensor) => OrtTensor;
 	}) {
 		this.#options = parts.options;
-		this.#specs = parts.options.model.parameters.trainable;
-		this.slots = parts.slots;
+		this.#plans = parts.plans;
+		this.slots = parts.plans.flatMap(({ slots }) => slots);
 		this.#frozen = parts.frozen;
 		this.#residents = parts.residents;
-		this.#sums = parts.sums;
-		this.#zeros = parts.zeros;
-		this.#micro = parts.micro;
-		this.#apply = parts.apply;
+		this.#program = parts.program;
+		this.#updater = parts.updater;
 		this.#wrap = parts.wrap;
+		this.#zeros = (parts.options.accumulation ?? 1) > 1 ? zeroGradients(parts.plans, parts.wrap) : {};
 		this.scaler = parts.options.precision === 'mixed' ? new LossScaler() : undefined;
 	}
 
@@ -131,7 +82,7 @@ export class TrainStep {
 	 * @throws ConfigError where the precision does not fit the device, DeviceError where the device is missing
 	 */
 	static async compile(options: TrainStepOptions, values: ReadonlyMap<string, HostTensor>): Promise<TrainStep> {
-		const { model, optimizer, clip, device = 'cpu', threads, accumulation = 1 } = options;
+		const { model, optimizer, device = 'cpu', threads } = options;
 		if (options.precision === 'mixed' && device === 'cpu') {
 			throw new ConfigError('mixed precision does not pay on the CPU, which computes in float32', {
 				where: 'training.precision',
@@ -142,156 +93,114 @@ export class TrainStep {
 		}
 		const ort = await loadOrt();
 		const wrap = (value: HostTensor): OrtTensor => toOrt(ort, value);
-		const specs = model.parameters.trainable;
-		const graph = buildLoss(options, specs);
-		const compile = (outputs: Readonly<Record<string, Tensor>>): Promise<Program> =>
-			Program.compile(outputs, {
-				device,
-				keepOnDevice: device !== 'cpu',
-				cache: false,
-				...(threads !== undefined && { threads }),
-			});
-		const update = (found: readonly Tensor[]) =>
-			buildUpdate({
-				optimizer,
-				specs,
-				gradients: found,
-				clip,
-				ema: options.emaDecay !== undefined,
-				scaled: options.precision === 'mixed',
-				...(options.pieces !== undefined && { pieces: options.pieces }),
-			});
-		const losses = { loss: graph.loss, likelihood: graph.likelihood };
-		const frozen = Object.fromEntries(
-			model.parameters.all
-				.filter(({ trainable }) => !trainable)
-				.map(({ name }) => [name, wrap(values.get(name) as HostTensor)]),
-		);
-		let parts: { slots: readonly Slot[]; micro?: Program; apply: Program; sums?: ResidentTensors };
-		if (accumulation === 1) {
-			const { outputs, slots } = update(graph.gradients);
-			const kept = options.keepGradients === true ? named('gradient', specs, graph.gradients) : {};
-			parts = { slots, apply: await compile({ ...losses, ...outputs, ...kept }) };
-		} else {
-			const sumInputs = specs.map((spec) => input(`sum.${spec.name}`, 'float32', fullShape(spec)));
-			const sums = graph.gradients.map((gradient, i) => add(sumInputs[i] as Tensor, gradient));
-			const { outputs, slots } = update(sumInputs);
-			parts = {
-				slots,
-				micro: await compile({ ...losses, ...named('next.sum', specs, sums) }),
-				apply: await compile(outputs),
-				sums: await ResidentTensors.allocate(specs.map(sumSlot), device),
-			};
-		}
-		const residents = await ResidentTensors.allocate(parts.slots, device);
+		const ema = options.emaDecay !== undefined;
+		const plans = model.parameters.trainable.map((spec) => planParameter(spec, optimizer.rule(spec), ema));
+		const updaterOptions = {
+			optimizer,
+			ema,
+			device,
+			threads,
+			...(options.kernels !== undefined && { kernels: options.kernels }),
+		};
+		const residents = await ResidentTensors.allocate(plans, residenceOf(updaterOptions));
+		const frozen = model.parameters.all
+			.filter(({ trainable }) => !trainable)
+			.map(({ name }) => [name, wrap(values.get(name) as HostTensor)]);
+		const program = await Program.compile(gradientOutputs(options, plans), {
+			device,
+			keepOnDevice: device !== 'cpu',
+			cache: false,
+			...(threads !== undefined && { threads }),
+		});
+		const updater = await Updater.compile(plans, residents, updaterOptions);
 		const step = new TrainStep({
 			options,
-			slots: parts.slots,
-			frozen,
+			plans,
+			frozen: Object.fromEntries(frozen),
 			residents,
-			sums: parts.sums,
-			zeros: parts.sums === undefined ? {} : zeroSums(specs, wrap),
-			micro: parts.micro,
-			apply: parts.apply,
+			program,
+			updater,
 			wrap,
 		});
-		for (const { name, kind, spec } of parts.slots) {
-			if (kind !== 'state') residents.set(name, values.get(spec.name) as HostTensor);
+		for (const slot of step.slots) {
+			if (slot.part === 'parameter' || slot.part === 'ema') step.set(slot, values.get(slot.spec.name) as HostTensor);
 		}
 		return step;
 	}
 
-	/** Bytes of parameters, optimizer state and gradient sums, double buffers included. */
+	/** Bytes of parameters, gradients and optimizer state. */
 	get byteLength(): number {
-		return this.#residents.byteLength + (this.#sums?.byteLength ?? 0);
+		return this.#residents.byteLength;
 	}
 
 	/**
-	 * Computes one step from `accumulation` batches. The new values count only after `accept()`.
-	 * @param place number of this update (from 1) and schedule factor
+	 * Computes loss and gradient of one step from `accumulation` batches. `apply` may follow.
 	 * @param seed of dropout and other noise in this step
 	 */
-	async run(batches: readonly Batch[], place: StepPlace, seed: number): Promise<StepResult> {
-		const { optimizer, emaDecay } = this.#options;
-		const labelCount = Math.max(
-			1,
-			batches.reduce((total, { targetCount }) => total + targetCount, 0),
-		);
+	async compute(batches: readonly Batch[], seed: number): Promise<StepResult> {
+		const targets = batches.reduce((total, { targetCount }) => total + targetCount, 0);
 		const shared: Record<string, OrtTensor> = {
-			labelCount: this.#scalar(labelCount),
+			...this.#frozen,
+			labelCount: this.#scalar(Math.max(1, targets)),
 			microShare: this.#scalar(1 / batches.length),
+			[scalarName('lossScale')]: this.#scalar(this.scaler?.scale ?? 1),
 		};
-		for (const [name, value] of Object.entries(optimizer.scalars(place))) {
-			shared[scalarName(name)] = this.#scalar(value);
+		const total = { loss: 0, likelihood: 0, gradientNorm: 0 };
+		for (const [index, batch] of batches.entries()) {
+			const feeds = { ...shared, ...this.#batch(batch, seed, index), ...(index === 0 ? this.#zeros : {}) };
+			const results = await this.#run(feeds);
+			total.loss += await number(results.loss);
+			total.likelihood += await number(results.likelihood);
+			total.gradientNorm = await number(results.gradientNorm);
 		}
-		if (emaDecay !== undefined) {
-			// The average follows quickly at first and slows down to the decay asked for.
-			const decay = Math.min(emaDecay, (1 + place.step) / (10 + place.step));
-			shared[scalarName('emaDecay')] = this.#scalar(decay);
-			shared[scalarName('emaShare')] = this.#scalar(1 - decay);
-		}
-		if (this.scaler !== undefined) shared[scalarName('lossScale')] = this.#scalar(this.scaler.scale);
-		let loss = 0;
-		let likelihood = 0;
-		let results: Record<string, OrtTensor>;
-		const sums = this.#sums;
-		if (this.#micro === undefined || sums === undefined) {
-			const [batch] = batches as [Batch];
-			results = await this.#run(this.#apply, { ...shared, ...this.#batch(batch, seed, 0) }, [this.#residents]);
-			loss = await number(results.loss);
-			likelihood = await number(results.likelihood);
-		} else {
-			for (const [index, batch] of batches.entries()) {
-				const feeds = { ...shared, ...this.#batch(batch, seed, index) };
-				const own = index === 0 ? this.#zeros : {};
-				const partial = await this.#run(this.#micro, feeds, [sums], [this.#residents], own);
-				sums.accept();
-				loss += await number(partial.loss);
-				likelihood += await number(partial.likelihood);
-			}
-			results = await this.#run(this.#apply, shared, [this.#residents], [sums]);
-		}
-		const gradientNorm = await number(results.gradientNorm);
-		const finite = Number.isFinite(gradientNorm);
-		this.scaler?.update(finite);
-		const kept = this.#options.keepGradients === true ? await this.#gradients(results) : undefined;
-		return {
-			loss,
-			likelihood,
-			gradientNorm,
-			applied: this.scaler === undefined || finite,
-			...(kept !== undefined && { gradients: kept }),
-		};
+		return total;
 	}
 
-	/** Takes over what `run` computed. */
-	accept(): void {
-		this.#residents.accept();
+	/**
+	 * Changes the parameters by the gradient of the last `compute`.
+	 * @param place number of this update (from 1) and schedule factor
+	 * @returns false where mixed precision overflowed: nothing is changed and the loss scale is halved
+	 */
+	async apply({ gradientNorm }: StepResult, place: StepPlace): Promise<boolean> {
+		const { optimizer, emaDecay, clip } = this.#options;
+		const lossScale = this.scaler?.scale ?? 1;
+		if (this.scaler !== undefined) {
+			this.scaler.update(Number.isFinite(gradientNorm));
+			if (!Number.isFinite(gradientNorm)) return false;
+		}
+		// The average follows quickly at first and slows down to the decay asked for.
+		const decay = emaDecay === undefined ? 0 : Math.min(emaDecay, (1 + place.step) / (10 + place.step));
+		await this.#updater.apply({
+			...optimizer.scalars(place),
+			gradientScale: gradientScale(gradientNorm, clip, lossScale),
+			...(emaDecay !== undefined && { emaDecay: decay, emaShare: 1 - decay }),
+		});
+		return true;
 	}
 
-	/** Drops what `run` computed; parameters and state stay as they were. */
-	reject(): void {
-		this.#residents.reject();
-	}
-
-	/** Current values of all parameters by graph input name, frozen ones included. Views; see ResidentTensors.get. */
-	async parameters(kind: 'parameter' | 'ema' = 'parameter'): Promise<Map<string, HostTensor>> {
+	/**
+	 * Current values of all parameters by graph input name, frozen ones included. On the CPU these are the live arrays.
+	 * @param part `ema` for the moving averages
+	 */
+	async parameters(part: 'parameter' | 'ema' = 'parameter'): Promise<Map<string, HostTensor>> {
 		const result = new Map<string, HostTensor>();
-		for (const slot of this.slots) {
-			if (slot.kind !== kind) continue;
-			const { data } = await this.#residents.get(slot.name);
-			result.set(slot.spec.name, { dtype: 'float32', dims: fullShape(slot.spec), data });
-		}
+		for (const slot of this.slots) if (slot.part === part) result.set(slot.spec.name, await this.get(slot));
 		for (const [name, tensor] of Object.entries(this.#frozen)) {
 			result.set(name, { dtype: 'float32', dims: tensor.dims, data: tensor.data as Float32Array });
 		}
 		return result;
 	}
 
+	/** Gradients of the last `compute` by graph input name, before clipping; with the loss scale of mixed precision. */
+	async gradients(): Promise<Map<string, HostTensor>> {
+		const result = new Map<string, HostTensor>();
+		for (const plan of this.#plans) result.set(plan.spec.name, await this.get(gradientSlot(plan)));
+		return result;
+	}
+
 	/** Current value of a slot in its parameter's full shape. */
 	async get(slot: Slot): Promise<HostTensor> {
-		const { data } = await this.#residents.get(slot.name);
-		return { dtype: 'float32', dims: fullShape(slot.spec), data };
+		return { ...(await this.#residents.get(slot.name)), dims: fullShape(slot.spec) };
 	}
 
 	/** Replaces the value of a slot. */
@@ -306,72 +215,42 @@ export class TrainStep {
 	#batch(batch: Batch, seed: number, micro: number): Record<string, OrtTensor> {
 		const feeds: Record<string, OrtTensor> = {};
 		for (const [name, value] of Object.entries(batchFeeds(batch))) feeds[name] = this.#wrap(value);
-		feeds.seed = this.#wrap({
-			dtype: 'int32',
-			dims: [],
-			data: Int32Array.of((seed + Math.imul(micro, 0x9e3779b9)) | 0),
-		});
+		const mixed = (seed + Math.imul(micro, 0x9e3779b9)) | 0;
+		feeds.seed = this.#wrap({ dtype: 'int32', dims: [], data: Int32Array.of(mixed) });
 		return feeds;
 	}
 
-	/** Runs a program: `written` are read and written, `read` only read, `own` overrides. */
-	async #run(
-		program: Program,
-		feeds: Readonly<Record<string, OrtTensor>>,
-		written: readonly ResidentTensors[],
-		read: readonly ResidentTensors[] = [],
-		own: Readonly<Record<string, OrtTensor>> = {},
-	): Promise<Record<string, OrtTensor>> {
-		const all: Record<string, OrtTensor> = { ...this.#frozen, ...feeds };
-		for (const tensors of [...written, ...read]) tensors.feed(all);
-		Object.assign(all, own);
-		const given = Object.fromEntries(program.inputs.map(({ name }) => [name, all[name] as OrtTensor]));
+	async #run(given: Readonly<Record<string, OrtTensor>>): Promise<InferenceSession.OnnxValueMapType> {
+		const feeds: Record<string, OrtTensor> = {};
+		for (const { name } of this.#program.inputs) feeds[name] = given[name] ?? this.#residents.feed(name);
 		const fetches: Record<string, OrtTensor | null> = {};
-		for (const { name } of program.outputs) fetches[name] = null;
-		for (const tensors of written) tensors.fetch(fetches);
-		const results = (await program.session.run(given, fetches as InferenceSession.FetchesType)) as Record<
-			string,
-			OrtTensor
-		>;
-		for (const tensors of written) tensors.received(results);
+		for (const { name } of this.#program.outputs) fetches[name] = null;
+		const written = this.#plans.map(gradientSlot);
+		// With accumulation a gradient is read and written in one buffer: only the last addition reads it, element by element.
+		for (const slot of written) fetches[nextName(slot)] = this.#residents.target(slot.name);
+		const results = await this.#program.session.run(feeds, fetches as InferenceSession.FetchesType);
+		for (const slot of written) this.#residents.replace(slot.name, results[nextName(slot)] as OrtTensor);
 		return results;
 	}
-
-	async #gradients(results: Readonly<Record<string, OrtTensor>>): Promise<Map<string, HostTensor>> {
-		const found = new Map<string, HostTensor>();
-		for (const spec of this.#specs) {
-			const data =
-				this.#sums === undefined
-					? await (results[`gradient.${spec.name}`] as OrtTensor).getData()
-					: (await this.#sums.get(`sum.${spec.name}`)).data;
-			found.set(spec.name, { dtype: 'float32', dims: fullShape(spec), data: Float32Array.from(data as Float32Array) });
-		}
-		return found;
-	}
-}
-
-function named(prefix: string, specs: readonly ParameterSpec[], tensors: readonly Tensor[]): Record<string, Tensor> {
-	return Object.fromEntries(specs.map(({ name }, i) => [`${prefix}.${name}`, tensors[i] as Tensor]));
-}
-
-function sumSlot(spec: ParameterSpec) {
-	const shape = fullShape(spec);
-	return { name: `sum.${spec.name}`, output: `next.sum.${spec.name}`, inputShape: shape, outputShape: shape };
 }
 
 /** What the first micro-batch of a step adds to: one block of zeros seen in every shape. */
-function zeroSums(specs: readonly ParameterSpec[], wrap: (value: HostTensor) => OrtTensor): Record<string, OrtTensor> {
-	const sizes = specs.map((spec) => fullShape(spec).reduce((a, b) => a * b, 1));
+function zeroGradients(
+	plans: readonly ParameterPlan[],
+	wrap: (value: HostTensor) => OrtTensor,
+): Record<string, OrtTensor> {
+	const slots = plans.map(gradientSlot);
+	const sizes = slots.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
 	const block = new Float32Array(sizes.reduce((a, b) => Math.max(a, b), 0));
 	return Object.fromEntries(
-		specs.map((spec, i) => [
-			`sum.${spec.name}`,
-			wrap({ dtype: 'float32', dims: fullShape(spec), data: block.subarray(0, sizes[i]) }),
+		slots.map(({ name, shape }, i) => [
+			name,
+			wrap({ dtype: 'float32', dims: shape, data: block.subarray(0, sizes[i]) }),
 		]),
 	);
 }
 
-async function number(tensor: OrtTensor | undefined): Promise<number> {
+async function number(tensor: InferenceSession.OnnxValueMapType[string] | undefined): Promise<number> {
 	const data = await (tensor as OrtTensor).getData();
 	return Number((data as Float32Array)[0]);
 }

@@ -67,6 +67,7 @@ export function adamScalars(
 /** The rule on its own: other optimizers use it for parameters they do not cover. */
 export function adamRule({ betas: [beta1, beta2] }: AdamSettings, decayed: boolean, prefix = ''): UpdateRule {
 	return {
+		key: `${prefix}${decayed}`,
 		slots: ['exp_avg', 'exp_avg_sq'],
 		elementwise: true,
 		update: ({ parameter, gradient, state, scalars }: UpdateInputs) => {

@@ -20,6 +20,7 @@ export const lion = defineOptimizer({
 			rule: (spec) => {
 				const decayed = config.weightDecay > 0 && isDecayed(spec, config.decay);
 				return {
+					key: String(decayed),
 					slots: ['exp_avg'],
 					elementwise: true,
 					update: ({ parameter, gradient, state: [momentum], scalars }) => {

@@ -42,6 +42,7 @@ export const muon = defineOptimizer({
 			const decayed = isDecayed(spec, config.decay);
 			if (!isHiddenMatrix(spec)) return adamRule(config.adamw, decayed && config.adamw.weightDecay > 0, 'adam.');
 			return {
+				key: spec.name,
 				slots: ['momentum_buffer'],
 				elementwise: false,
 				update: ({ parameter, gradient, state: [buffer], scalars }) => {

@@ -25,6 +25,7 @@ export const sgd = defineOptimizer({
 		rule: (spec) => {
 			const decay = isDecayed(spec, config.decay) ? config.weightDecay : 0;
 			return {
+				key: String(decay > 0),
 				slots: momentum > 0 ? ['momentum_buffer'] : [],
 				elementwise: true,
 				update: ({ parameter, gradient, state: [buffer], scalars }) => {
