@@ -1,0 +1,35 @@
+/** @file Reads text files of any size as pieces that can be tokenized one by one, in bounded memory. */
+import { createReadStream } from 'node:fs';
+import { unreadable } from '../base/files.ts';
+import { cutBefore } from './word-scanner.ts';
+
+/** A text without white space is cut after this many characters. */
+const MAX_PENDING = 1 << 24;
+
+/**
+ * Yields each file in pieces of about a megabyte that end between words, so that counting or encoding the pieces gives
+ * what the whole file gives. Bytes that are not UTF-8 are read as U+FFFD; a byte order mark is left out.
+ * @throws InputError naming the file that cannot be read
+ */
+export async function* textOfFiles(paths: Iterable<string>): AsyncGenerator<string> {
+	for (const path of paths) {
+		const decoder = new TextDecoder();
+		let pending = '';
+		const stream = createReadStream(path, { highWaterMark: 1 << 20 });
+		try {
+			for await (const bytes of stream) {
+				pending += decoder.decode(bytes as Uint8Array, { stream: true });
+				let cut = cutBefore(pending, pending.length - 1);
+				if (cut === 0 && pending.length > MAX_PENDING) cut = pending.length & ~1;
+				if (cut === 0) continue;
+				yield pending.slice(0, cut);
+				pending = pending.slice(cut);
+			}
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+			throw unreadable(path, 'a text file', error);
+		}
+		pending += decoder.decode();
+		if (pending.length > 0) yield pending;
+	}
+}
