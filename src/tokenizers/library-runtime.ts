@@ -53,6 +53,7 @@ export function createLibraryRuntime(
 	checkCompiled(construct({ ...parts, added_tokens: [], model: small }, { unk_token: 'a' }, where), where);
 	const added = file.addedTokens.map(({ singleWord, ...token }) => ({ ...token, single_word: singleWord }));
 	const library = construct({ ...parts, added_tokens: added, model: file.model.json }, roles, where);
+	keepByteOrderMarks(library.decoder);
 	return {
 		encode(text, addSpecialTokens) {
 			const { ids } = library.encode(text, { add_special_tokens: addSpecialTokens });
@@ -85,6 +86,14 @@ function construct(json: object, config: object, where: string): Library {
 			cause: error,
 		});
 	}
+}
+
+/** ByteFallback decodes with a TextDecoder that drops U+FEFF wherever a run of byte tokens begins with it. */
+function keepByteOrderMarks(decoder: unknown): void {
+	if (typeof decoder !== 'object' && typeof decoder !== 'function') return;
+	const parts = (decoder ?? {}) as { text_decoder?: unknown; decoders?: unknown };
+	if (parts.text_decoder instanceof TextDecoder) parts.text_decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+	if (Array.isArray(parts.decoders)) parts.decoders.forEach(keepByteOrderMarks);
 }
 
 /** What can be told from the patterns without running them. */
