@@ -16,14 +16,26 @@ import { FormatError, InputError } from './errors.ts';
 
 /** Writes a whole file atomically: readers see the old content or the new, never a part. */
 export function writeFileAtomic(path: string, content: string | Uint8Array | readonly Uint8Array[]): void {
+	const parts: readonly Uint8Array[] =
+		typeof content === 'string' ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content;
+	writeAtomically(path, (handle) => {
+		for (const part of parts) writeFully(handle, part);
+	});
+}
+
+/**
+ * Lets `write` fill a temporary file through its handle, flushes it to disk and renames it to `path`. When `write`
+ * throws, nothing is left behind and an older file at `path` is untouched.
+ * @returns what `write` returned
+ */
+export function writeAtomically<T>(path: string, write: (handle: number) => T): T {
 	const directory = dirname(path);
 	mkdirSync(directory, { recursive: true });
 	const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
 	const handle = openSync(temporary, 'wx');
+	let result: T;
 	try {
-		const parts: readonly Uint8Array[] =
-			typeof content === 'string' ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content;
-		for (const part of parts) writeFully(handle, part);
+		result = write(handle);
 		fsyncSync(handle);
 		closeSync(handle);
 		renameSync(temporary, path);
@@ -37,6 +49,7 @@ export function writeFileAtomic(path: string, content: string | Uint8Array | rea
 		throw error;
 	}
 	syncDirectory(directory);
+	return result;
 }
 
 /** Writes every byte of `part` at the current position of `handle`. */
