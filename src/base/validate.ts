@@ -63,6 +63,10 @@ function expectation(issue: z.core.$ZodIssue): string {
 			return `${issue.origin} ${issue.inclusive === false ? '>' : '>='} ${issue.minimum}`;
 		case 'too_big':
 			return `${issue.origin} ${issue.inclusive === false ? '<' : '<='} ${issue.maximum}`;
+		case 'invalid_union':
+			return [...new Set(issue.errors.flatMap((alternative) => alternative.slice(0, 1).map(expectation)))].join(' or ');
+		case 'invalid_value':
+			return issue.values.map(String).join(', ');
 		default:
 			return issue.message;
 	}
@@ -114,6 +118,10 @@ function resolve(schema: z.core.$ZodType, value: unknown): z.core.$ZodType | und
 		const wanted = valueAt(value, [discriminator]);
 		return options.find((option) => option._zod.propValues?.[discriminator]?.has(wanted as string)) ?? schema;
 	}
+	if (schema instanceof z.core.$ZodUnion) {
+		const kind = Array.isArray(value) ? z.core.$ZodArray : z.core.$ZodObject;
+		return schema._zod.def.options.find((option) => option instanceof kind) ?? schema;
+	}
 	return schema;
 }
 
@@ -124,5 +132,6 @@ function keysAt(schema: z.ZodType, value: unknown, path: readonly PropertyKey[])
 
 function discriminatorValues(schema: z.core.$ZodType | undefined, discriminator: string): string[] {
 	if (!(schema instanceof z.core.$ZodDiscriminatedUnion)) return [];
-	return schema._zod.def.options.flatMap((option) => [...(option._zod.propValues?.[discriminator] ?? [])].map(String));
+	const values = schema._zod.def.options.flatMap((option) => [...(option._zod.propValues?.[discriminator] ?? [])]);
+	return values.filter((value) => value !== undefined).map(String);
 }

@@ -1,13 +1,10 @@
 /** @file A decoder-only language model (GPT and its descendants), composed of the parts its config names. */
 import { z } from 'zod';
-import { ShapeError } from '../base/errors.ts';
 import { validate } from '../base/validate.ts';
-import type { Dim } from '../graph/shape.ts';
-import type { Tensor } from '../graph/tensor.ts';
 import { ParameterScope, ParameterTree } from '../nn/parameters.ts';
-import { Pass } from '../nn/pass.ts';
-import type { CausalLanguageModel, StateSpec, StepInputs, TextInputs } from './language-model.ts';
+import type { CausalLanguageModel, StateSpec } from './language-model.ts';
 import { stackShape } from './stack-config.ts';
+import { fullPass, stepPass } from './text-pass.ts';
 import { outputLayer, outputLogits, type TextStack, textStack } from './text-stack.ts';
 
 export const decoderConfig = z
@@ -69,56 +66,4 @@ export function buildDecoder(config: DecoderConfig): Decoder {
 		},
 		forwardFlopsPerToken: (contextLength) => stack.flops(contextLength) + 2 * resolved.dim * vocabSize,
 	};
-}
-
-/** The pass of a whole text. */
-export function fullPass(inputs: TextInputs, context: { readonly training: boolean; readonly seed?: Tensor }): Pass {
-	const [batch, time] = textSize(inputs.tokens);
-	return new Pass({
-		batch,
-		time,
-		positions: inputs.positions,
-		keyMask: inputs.paddingMask,
-		segmentIds: inputs.segmentIds,
-		training: context.training,
-		seed: context.seed,
-	});
-}
-
-/** The pass of new tokens on top of a state. */
-export function stepPass(inputs: StepInputs, stack: TextStack): Pass {
-	if (inputs.segmentIds !== undefined || inputs.paddingMask !== undefined) {
-		throw new ShapeError('decoding step by step takes one document a row', {
-			expected: 'attentionMask over past and new tokens',
-			found: inputs.segmentIds === undefined ? 'paddingMask' : 'segmentIds',
-		});
-	}
-	if (inputs.state.length !== stack.states.length) {
-		throw new ShapeError('the decoding state does not fit the model', {
-			expected: `${stack.states.length} tensors`,
-			found: `${inputs.state.length}`,
-		});
-	}
-	const [batch, time] = textSize(inputs.tokens);
-	return new Pass({
-		batch,
-		time,
-		past: pastLength(inputs, stack),
-		positions: inputs.positions,
-		keyMask: inputs.attentionMask,
-	});
-}
-
-/** Tokens a state holds: the size of an axis that grows. Models with constant states count nothing. */
-function pastLength({ state }: StepInputs, { states }: TextStack): Dim {
-	const at = states.findIndex(({ growsAlong }) => growsAlong !== undefined);
-	const axis = states[at]?.growsAlong;
-	return axis === undefined ? 0 : (state[at]?.shape[axis] as Dim);
-}
-
-function textSize(tokens: Tensor): readonly [Dim, Dim] {
-	if (tokens.rank !== 2) {
-		throw new ShapeError('token ids have two axes', { expected: '[batch, time]', found: `${tokens}` });
-	}
-	return tokens.shape as readonly [Dim, Dim];
 }
