@@ -2,7 +2,7 @@
 import type { HostTensor } from '../../base/host-tensor.ts';
 import { rewrite } from '../rewrite.ts';
 import { SymbolicDim } from '../shape.ts';
-import type { GraphNode, Tensor } from '../tensor.ts';
+import { GraphNode, type Tensor } from '../tensor.ts';
 
 /** Constants above this many elements are compared by identity, not by value. */
 const COMPARED_ELEMENTS = 64;
@@ -52,7 +52,8 @@ function attributesKey(value: unknown): string {
 					: `@${identity(value.data)}`;
 			return `${value.dtype}[${value.dims.join(',')}]${content}`;
 		}
-		if ('parameters' in value && 'results' in value) return `@${identity(value)}`;
+		// Bodies of loops and other nodes: equal only if they are the same.
+		if (('parameters' in value && 'results' in value) || value instanceof GraphNode) return `@${identity(value)}`;
 		return `{${Object.entries(value)
 			.map(([key, item]) => `${key}:${attributesKey(item)}`)
 			.join(';')}}`;
