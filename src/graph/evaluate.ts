@@ -29,7 +29,7 @@ function run(outputs: readonly Tensor[], values: Map<Tensor, NDArray>, sizes: Re
 		});
 		const results =
 			node.op.name === 'scan' ? runScan(node, inputs, sizes) : node.op.reference(inputs, bind(node.attributes, sizes));
-		node.outputs.forEach((output, i) => values.set(output, results[i] as NDArray));
+		node.outputs.forEach((output, i) => void values.set(output, results[i] as NDArray));
 	}
 	return outputs.map((output) => values.get(output) as NDArray);
 }
