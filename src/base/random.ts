@@ -20,9 +20,14 @@ export function mix(value: number): number {
 	return x >>> 0;
 }
 
-/** Uniform in the open interval (0, 1), on a grid of 2^-24. */
+/** Uniform in the open interval (0, 1), on a grid of 2^-24 whose every point is a float32: the graph gives the same. */
 export function uniformAt(seed: number, counter: number): number {
-	return ((randomBits(seed, counter) >>> 8) + 0.5) * 2 ** -24;
+	return ((randomBits(seed, counter) >>> 9) + 0.5) * 2 ** -23;
+}
+
+/** A seed that depends on another seed and a number (a layer, a step). */
+export function foldSeed(seed: number, value: number): number {
+	return mix(seed ^ mix(value ^ 0x51ed270b));
 }
 
 /** A seed for a named sub-stream, so that adding a consumer of randomness does not change the others. */

@@ -11,19 +11,14 @@ import {
 	type TokenArray,
 } from './shard-format.ts';
 import type { Split } from './split.ts';
+import type { TokenRange, TokenReader } from './token-reader.ts';
 
 /** Document ends read at a time, and how many such pages are remembered. */
 const PAGE_ENTRIES = 4096;
 const MAX_PAGES = 64;
 
-/** Half-open range of token positions. */
-export interface TokenRange {
-	readonly start: number;
-	readonly end: number;
-}
-
 /** The tokens of one split. Close it when done. */
-export class TokenDataset {
+export class TokenDataset implements TokenReader {
 	readonly directory: string;
 	readonly split: Split;
 	readonly tokenCount: number;
@@ -35,7 +30,7 @@ export class TokenDataset {
 	/** Identifies the contents: equal fingerprints and splits mean equal tokens. */
 	readonly fingerprint: string;
 	readonly #shards: readonly number[];
-	readonly #index: number;
+	#index: number | undefined;
 	readonly #shardTokens: number;
 	readonly #bytesPerToken: 2 | 4;
 	readonly #pages = new Map<number, Float64Array>();
@@ -111,7 +106,8 @@ export class TokenDataset {
 
 	close(): void {
 		for (const handle of this.#shards) closeSync(handle);
-		closeSync(this.#index);
+		if (this.#index !== undefined) closeSync(this.#index);
+		this.#index = undefined;
 		(this.#shards as number[]).length = 0;
 	}
 

@@ -6,7 +6,6 @@ import { ConfigError, ShapeError } from '../base/errors.ts';
 import { elementCount, type HostTensor } from '../base/host-tensor.ts';
 import { deriveSeed, RandomStream } from '../base/random.ts';
 import { input } from '../graph/ops/source.ts';
-import { scan } from '../graph/scan.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
 /** Fills a new parameter: shape of one layer's parameter, a stream seeded by its name -> values. */
@@ -135,17 +134,20 @@ export function stackParameters(
 	return result;
 }
 
+/** Turns a full name, the shape of one layer's parameter and hints into a tensor. */
+export type ParameterMaker = (
+	name: string,
+	shape: readonly number[],
+	initializer: Initializer,
+	options: ParameterOptions,
+) => Tensor;
+
 /** Where a module makes its parameters: a prefix, and how a parameter becomes a tensor. */
 export class ParameterScope {
 	readonly prefix: string;
-	private readonly make: (
-		name: string,
-		shape: readonly number[],
-		initializer: Initializer,
-		options: ParameterOptions,
-	) => Tensor;
+	private readonly make: ParameterMaker;
 
-	constructor(prefix: string, make: ParameterScope['make']) {
+	constructor(prefix: string, make: ParameterMaker) {
 		this.prefix = prefix;
 		this.make = make;
 	}
@@ -170,58 +172,14 @@ export class ParameterScope {
 		return this.make(full, shape, initializer, options);
 	}
 
-	/** A scope whose parameters come from elsewhere (slices of stacked ones). */
-	private rerouted(make: ParameterScope['make']): ParameterScope {
+	/** A scope below which `make` decides where parameters come from; names start anew. */
+	static from(make: ParameterMaker): ParameterScope {
 		return new ParameterScope('', make);
-	}
-
-	/**
-	 * Applies `count` equal layers, each with parameters of its own named `name.0.`, `name.1.` ...
-	 * `scan`: parameters are stacked and the layers run as one loop, so depth does not grow the graph; every layer must
-	 * have the same parameters. `unroll`: layers one after the other, faster for shallow models.
-	 * build(scope, layer) makes one layer's modules and returns (carry) -> { carry, stacked }; `layer` is undefined in a scan.
-	 */
-	repeat(
-		name: string,
-		count: number,
-		mode: 'scan' | 'unroll',
-		init: readonly Tensor[],
-		build: (scope: ParameterScope, layer: number | undefined) => (carry: readonly Tensor[]) => readonly Tensor[],
-		tree?: ParameterTree,
-	): readonly Tensor[] {
-		if (mode === 'unroll' || tree === undefined) {
-			let carry = init;
-			for (let layer = 0; layer < count; layer++) carry = build(this.child(`${name}.${layer}`), layer)(carry);
-			return carry;
-		}
-		const full = this.prefix === '' ? name : `${this.prefix}.${name}`;
-		const specs: ParameterSpec[] = [];
-		build(
-			this.rerouted((local, shape, initializer, options) => {
-				const tensor = input(`${full}.*.${local}`, 'float32', [count, ...shape]);
-				specs.push({ ...specOf(`${full}.*.${local}`, shape, initializer, options, tensor), stacked: count });
-				return input(`${full}.layer.${local}`, 'float32', shape);
-			}),
-			undefined,
-		);
-		for (const spec of specs) tree.add(spec);
-		const { carry } = scan(
-			init,
-			specs.map((spec) => spec.tensor),
-			(current, slices) => {
-				const byName = new Map(specs.map((spec, i) => [spec.name, slices[i] as Tensor]));
-				const layer = build(
-					this.rerouted((local) => byName.get(`${full}.*.${local}`) as Tensor),
-					undefined,
-				);
-				return { carry: layer(current) };
-			},
-		);
-		return carry;
 	}
 }
 
-function specOf(
+/** A spec from what a scope was asked for. The role defaults to matrix for two or more axes, else vector. */
+export function specOf(
 	name: string,
 	shape: readonly number[],
 	initializer: Initializer,

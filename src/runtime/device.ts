@@ -4,22 +4,24 @@ import { DeviceError } from '../base/errors.ts';
 export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
 export type Device = (typeof DEVICES)[number];
 
+const INSTALL: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
+	webgpu:
+		'install a graphics driver with Vulkan (Linux), or use macOS on Apple silicon or Windows with Direct3D 12; or run with --device cpu',
+	cuda: 'on Linux x64 with CUDA 12 and cuDNN 9, fetch the CUDA libraries of the engine: npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12; or run with --device cpu',
+};
+
 /** ONNX Runtime's provider list for a device. @throws DeviceError saying what to install */
-export async function executionProviders(device: Device): Promise<(string | { name: string })[]> {
+export async function executionProviders(device: Device): Promise<string[]> {
 	if (device === 'cpu') return ['cpu'];
 	const { listSupportedBackends } = await import('onnxruntime-node').then((module) =>
 		'default' in module ? (module.default as typeof module) : module,
 	);
-	const available = listSupportedBackends?.().map(({ name }) => name) ?? ['cpu'];
-	if (!available.includes(device)) {
-		throw new DeviceError(`the device "${device}" is not available`, {
-			expected: available.join(', '),
-			found: device,
-			fix:
-				device === 'cuda'
-					? 'on Linux x64 with CUDA 12 and cuDNN 9, reinstall the engine with its CUDA libraries: npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12'
-					: 'use a platform whose onnxruntime-node package bundles WebGPU (Linux x64, macOS arm64, Windows), or --device cpu',
-		});
-	}
+	const known = listSupportedBackends().map(({ name }) => name as string);
+	if (!known.includes(device)) throw missingDevice(device, `this build of the engine has ${known.join(', ')}`);
 	return [device, 'cpu'];
+}
+
+/** The error for a device that this machine or installation does not have. */
+export function missingDevice(device: Exclude<Device, 'cpu'>, found: string, cause?: unknown): DeviceError {
+	return new DeviceError(`the device "${device}" is not available`, { found, fix: INSTALL[device], cause });
 }

@@ -1,10 +1,12 @@
 /** @file A compiled graph: lower once, run many times on host tensors. */
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { InputError, ShapeError } from '../base/errors.ts';
-import type { HostTensor } from '../base/host-tensor.ts';
+import type { DType, HostTensor } from '../base/host-tensor.ts';
+import { input } from '../graph/ops/source.ts';
 import { formatShape } from '../graph/shape.ts';
 import type { Graph, InputAttributes, Tensor } from '../graph/tensor.ts';
 import { topologicalOrder } from '../graph/tensor.ts';
+import type { Device } from './device.ts';
 import { type LowerOptions, lower } from './lower.ts';
 import { type ExternalLocation, encodeModel, type OnnxValue, rawBytes } from './onnx.ts';
 import { cachedSession, createSession, fromOrt, loadOrt, type SessionOptions, toOrt } from './session.ts';
@@ -55,14 +57,17 @@ export class Program {
 	/** Size of the lowered model in bytes, large constants not counted. */
 	readonly modelBytes: number;
 	readonly session: InferenceSession;
+	readonly device: Device;
 
 	private constructor(
 		session: InferenceSession,
+		device: Device,
 		inputs: readonly OnnxValue[],
 		outputs: readonly OnnxValue[],
 		modelBytes: number,
 	) {
 		this.session = session;
+		this.device = device;
 		this.inputs = inputs;
 		this.outputs = outputs;
 		this.modelBytes = modelBytes;
@@ -77,7 +82,7 @@ export class Program {
 		const settings = external.size === 0 ? options : { ...options, externalData: external };
 		const create = options.cache === false || options.profilePrefix !== undefined ? createSession : cachedSession;
 		const session = await create(model, settings);
-		return new Program(session, inputs, results, model.byteLength);
+		return new Program(session, options.device ?? 'cpu', inputs, results, model.byteLength);
 	}
 
 	/**
@@ -90,7 +95,31 @@ export class Program {
 		into: Readonly<Record<string, HostTensor>> = {},
 	): Promise<Record<string, HostTensor>> {
 		const ort = await loadOrt();
-		const prepared: Record<string, InstanceType<typeof ort.Tensor>> = {};
+		const prepared = await this.prepare(feeds);
+		const fetches: Record<string, OrtTensor | null> = {};
+		for (const { name } of this.outputs) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
+		const results = await this.session.run(prepared, fetches as InferenceSession.FetchesType);
+		const outputs: Record<string, HostTensor> = {};
+		for (const { name } of this.outputs) outputs[name] = into[name] ?? fromOrt(results[name] as OrtTensor);
+		return outputs;
+	}
+
+	/**
+	 * Like run, but outputs named in `keepOnDevice` at compile time stay where they were computed, and inputs may be
+	 * such tensors from an earlier run. Dispose what is no longer needed.
+	 */
+	async runOnDevice(feeds: Readonly<Record<string, HostTensor | DeviceTensor>>): Promise<Record<string, DeviceTensor>> {
+		const results = await this.session.run(await this.prepare(feeds));
+		return Object.fromEntries(
+			this.outputs.map(({ name }) => [name, new DeviceTensor(results[name] as OrtTensor, this.device)]),
+		);
+	}
+
+	private async prepare(
+		feeds: Readonly<Record<string, HostTensor | DeviceTensor>>,
+	): Promise<Record<string, OrtTensor>> {
+		const ort = await loadOrt();
+		const prepared: Record<string, OrtTensor> = {};
 		for (const input of this.inputs) {
 			const value = feeds[input.name];
 			if (value === undefined)
@@ -98,19 +127,49 @@ export class Program {
 					expected: `${input.dtype}${formatShape(input.shape)}`,
 				});
 			checkFeed(input, value);
-			prepared[input.name] = toOrt(ort, value);
+			prepared[input.name] = value instanceof DeviceTensor ? value.handle : toOrt(ort, value);
 		}
-		const fetches: Record<string, InstanceType<typeof ort.Tensor> | null> = {};
-		for (const { name } of this.outputs) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
-		const results = await this.session.run(prepared, fetches as InferenceSession.FetchesType);
-		const outputs: Record<string, HostTensor> = {};
-		for (const { name } of this.outputs)
-			outputs[name] = into[name] ?? fromOrt(results[name] as InstanceType<typeof ort.Tensor>);
-		return outputs;
+		return prepared;
 	}
 }
 
-function checkFeed({ name, dtype, shape }: OnnxValue, value: HostTensor): void {
+/** A tensor in the memory of a device. On the CPU it is host memory. */
+export class DeviceTensor {
+	readonly handle: OrtTensor;
+	readonly device: Device;
+
+	constructor(handle: OrtTensor, device: Device) {
+		this.handle = handle;
+		this.device = device;
+	}
+
+	get dtype(): DType {
+		return this.handle.type as DType;
+	}
+
+	get dims(): readonly number[] {
+		return this.handle.dims;
+	}
+
+	/**
+	 * Copies the values to the host. Done by a small program, since the engine's Node binding cannot read a device
+	 * buffer back on its own.
+	 */
+	async download(): Promise<HostTensor> {
+		if (this.handle.location === 'cpu') return fromOrt(this.handle);
+		const value = input('value', this.dtype, this.dims);
+		const program = await Program.compile({ copy: value }, { device: this.device });
+		const { copy } = await program.runOnDevice({ value: this });
+		return fromOrt((copy as DeviceTensor).handle);
+	}
+
+	/** Frees the device memory; the tensor must not be used afterwards. */
+	dispose(): void {
+		this.handle.dispose();
+	}
+}
+
+function checkFeed({ name, dtype, shape }: OnnxValue, value: HostTensor | DeviceTensor): void {
 	const fits =
 		value.dtype === dtype &&
 		value.dims.length === shape.length &&

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { DeviceError, ModelsmithError } from '../base/errors.ts';
 import { type DType, elementCount, type HostTensor, type TypedData } from '../base/host-tensor.ts';
-import { type Device, executionProviders } from './device.ts';
+import { type Device, executionProviders, missingDevice } from './device.ts';
 
 type Ort = typeof import('onnxruntime-node');
 let loading: Promise<Ort> | undefined;
@@ -39,8 +39,8 @@ export interface SessionOptions {
 	readonly optimization?: 'all' | 'none';
 	/** Bytes of initializers stored outside the model, by the file name used in it. */
 	readonly externalData?: ReadonlyMap<string, Uint8Array>;
-	/** Outputs that stay on the device. */
-	readonly keepOnDevice?: boolean;
+	/** Names of outputs that stay on the device (ignored on the CPU, whose memory is the host's). */
+	readonly keepOnDevice?: readonly string[];
 }
 
 /** Creates a session from model bytes or a path. */
@@ -60,14 +60,23 @@ export async function createSession(
 		...(options.externalData !== undefined && {
 			externalData: [...options.externalData].map(([path, data]) => ({ path, data })),
 		}),
-		...(options.keepOnDevice === true && device !== 'cpu' && { preferredOutputLocation: 'gpu-buffer' as const }),
+		...(options.keepOnDevice !== undefined &&
+			device === 'webgpu' && {
+				preferredOutputLocation: Object.fromEntries(options.keepOnDevice.map((name) => [name, 'gpu-buffer' as const])),
+			}),
 	};
 	try {
-		return typeof model === 'string'
-			? await ort.InferenceSession.create(model, settings)
-			: await ort.InferenceSession.create(model, settings);
+		return await (typeof model === 'string'
+			? ort.InferenceSession.create(model, settings)
+			: ort.InferenceSession.create(model, settings));
 	} catch (cause) {
-		throw new ModelsmithError('ONNX Runtime refused the graph', { found: String((cause as Error).message), cause });
+		const found = String((cause as Error).message)
+			.replaceAll('\n', ' ')
+			.trim();
+		const lacking =
+			/adapter|Vulkan|libonnxruntime_providers|provider.*not (available|found|supported)|cuda.*(driver|library|failed)/i;
+		if (device !== 'cpu' && lacking.test(found)) throw missingDevice(device, found, cause);
+		throw new ModelsmithError('ONNX Runtime refused the graph', { found, cause });
 	}
 }
 
@@ -78,7 +87,7 @@ const CACHED_SESSIONS = 32;
 export function cachedSession(model: Uint8Array, options: SessionOptions = {}): Promise<InferenceSession> {
 	const hash = createHash('sha256').update(model);
 	for (const [path, data] of options.externalData ?? []) hash.update(path).update(data);
-	const key = `${hash.digest('hex')}|${options.device ?? 'cpu'}|${options.threads ?? ''}|${options.optimization ?? ''}|${options.keepOnDevice ?? ''}`;
+	const key = `${hash.digest('hex')}|${options.device ?? 'cpu'}|${options.threads ?? ''}|${options.optimization ?? ''}|${options.keepOnDevice?.join() ?? ''}`;
 	const known = cache.get(key);
 	if (known !== undefined) return known;
 	const created = createSession(model, options);

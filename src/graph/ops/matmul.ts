@@ -99,7 +99,8 @@ const matmulOp = defineOp<MatmulAttributes>({
 	],
 });
 
-function matmulReference(a: NDArray, b: NDArray, { transposeA, transposeB, alpha }: MatmulAttributes): NDArray {
+/** The product in plain loops. */
+export function matmulReference(a: NDArray, b: NDArray, { transposeA, transposeB, alpha }: MatmulAttributes): NDArray {
 	const size = (x: NDArray, fromEnd: number): number => x.dims[x.dims.length - fromEnd] as number;
 	const [m, k] = transposeA ? [size(a, 1), size(a, 2)] : [size(a, 2), size(a, 1)];
 	const n = transposeB ? size(b, 2) : size(b, 1);

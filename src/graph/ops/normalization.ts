@@ -4,9 +4,9 @@ import { apply, apply1, defineOp, type OpDefinition } from '../op.ts';
 import { forEachLine, type NDArray, ndarray } from '../reference.ts';
 import { type Dim, formatShape } from '../shape.ts';
 import { isFloat, type Tensor, type TensorType } from '../tensor.ts';
-import { mul, sub } from './arithmetic.ts';
+import { add, mul, sub } from './arithmetic.ts';
 import { mean, sum } from './reduction.ts';
-import { exp } from './unary.ts';
+import { exp, rsqrt } from './unary.ts';
 
 function requireFloat({ dtype, shape }: TensorType): void {
 	if (!isFloat(dtype) || shape.length === 0) {
@@ -144,46 +144,43 @@ function meanRows(x: NDArray): NDArray {
 
 const leadingAxes = (x: Tensor): number[] => Array.from({ length: x.rank - 1 }, (_, axis) => axis);
 
-/** Outputs: y and 1/sqrt(mean(x^2) + eps) of each row. */
 const rmsNormOp: OpDefinition<NormAttributes> = defineOp<NormAttributes>({
 	name: 'rmsNorm',
 	infer: (inputs) => {
 		inferNorm(inputs);
-		return [inputs[0]!, statistics(inputs[0]!)];
+		return [inputs[0]!];
 	},
-	gradient: ({ inputs: [x, weight], outputs: [, rstd], needs }, [dy]) => {
+	gradient: ({ inputs: [x, weight], attributes: { epsilon }, needs }, [dy]) => {
 		if (dy === undefined) return [];
-		const normalized = mul(x!, rstd!);
+		// Computed again here: the engine's second output is not the same on every device.
+		const rstd = rsqrt(add(mean(mul(x!, x!), { axis: -1, keepDims: true }), epsilon));
+		const normalized = mul(x!, rstd);
 		const scaled = mul(dy, weight!);
+		const along = mean(mul(scaled, normalized), { axis: -1, keepDims: true });
 		return [
-			needs(0)
-				? mul(rstd!, sub(scaled, mul(normalized, mean(mul(scaled, normalized), { axis: -1, keepDims: true }))))
-				: undefined,
+			needs(0) ? mul(rstd, sub(scaled, mul(normalized, along))) : undefined,
 			needs(1) ? sum(mul(dy, normalized), { axis: leadingAxes(x!) }) : undefined,
 		];
 	},
 	lower: (emitter, inputs, { attributes: { epsilon }, inputs: types }) => {
 		if (emitter.contributed) {
 			const attributes = { axis: -1, epsilon: { float: epsilon } };
-			return emitter.nodes('SimplifiedLayerNormalization', inputs, { outputs: 2, attributes });
+			return [emitter.node('SimplifiedLayerNormalization', inputs, { attributes })];
 		}
 		const [x, weight] = inputs as [string, string];
 		const square = emitter.node('ReduceMean', [emitter.node('Mul', [x, x]), emitter.integers([-1])]);
-		const { dtype } = types[0]!;
-		const root = emitter.node('Sqrt', [emitter.node('Add', [square, emitter.scalar(dtype, epsilon)])]);
-		const rstd = emitter.node('Reciprocal', [root]);
-		return [emitter.node('Mul', [emitter.node('Mul', [x, rstd]), weight]), rstd];
+		const root = emitter.node('Sqrt', [emitter.node('Add', [square, emitter.scalar(types[0]!.dtype, epsilon)])]);
+		return [emitter.node('Mul', [emitter.node('Div', [x, root]), weight])];
 	},
 	reference: ([x, weight], { epsilon }) => {
-		const rstd = ndarray(x!.dtype, [...x!.dims.slice(0, -1), 1]);
 		const y = ndarray(x!.dtype, x!.dims);
-		forEachLine(x!.dims, x!.dims.length - 1, (offset, _stride, length, line) => {
+		forEachLine(x!.dims, x!.dims.length - 1, (offset, _stride, length) => {
 			let square = 0;
 			for (let i = 0; i < length; i++) square += x!.data[offset + i]! ** 2 / length;
-			rstd.data[line] = 1 / Math.sqrt(square + epsilon);
-			for (let i = 0; i < length; i++) y.data[offset + i] = x!.data[offset + i]! * rstd.data[line]! * weight!.data[i]!;
+			const rstd = 1 / Math.sqrt(square + epsilon);
+			for (let i = 0; i < length; i++) y.data[offset + i] = x!.data[offset + i]! * rstd * weight!.data[i]!;
 		});
-		return [y, rstd];
+		return [y];
 	},
 	samples: [{ inputs: [{ dims: [2, 3, 8] }, { dims: [8] }], attributes: { epsilon: 1e-6 }, tolerance: 5e-4 }],
 });
@@ -195,5 +192,5 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | undefined, e
 
 /** `x / sqrt(mean(x^2) + eps) * weight` over the last axis (Zhang & Sennrich 2019): x [..., dim], weight [dim]. */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon = 1e-6): Tensor {
-	return apply(rmsNormOp, [x, weight], { epsilon })[0] as Tensor;
+	return apply1(rmsNormOp, [x, weight], { epsilon });
 }

@@ -174,3 +174,19 @@ export const prod = reduce(prodOp);
 export const sumSquare = reduce(sumSquareOp);
 /** log(sum(exp(x))) over axes, computed without overflow. */
 export const logSumExp = reduce(logSumExpOp);
+
+function requireBool(x: Tensor, name: string): void {
+	if (x.dtype !== 'bool') throw new ShapeError(`${name} is for bool`, { found: x.dtype });
+}
+
+/** Whether every value over axes is true: bool -> bool. */
+export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
+	requireBool(x, 'all');
+	return cast(min(cast(x, 'int32'), options), 'bool');
+}
+
+/** Whether any value over axes is true: bool -> bool. */
+export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
+	requireBool(x, 'any');
+	return cast(max(cast(x, 'int32'), options), 'bool');
+}

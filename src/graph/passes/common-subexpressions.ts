@@ -52,7 +52,8 @@ function attributesKey(value: unknown): string {
 					: `@${identity(value.data)}`;
 			return `${value.dtype}[${value.dims.join(',')}]${content}`;
 		}
-		if (value instanceof GraphNode || ('parameters' in value && 'results' in value)) return `@${identity(value)}`;
+		// Bodies of loops and other nodes: equal only if they are the same.
+		if (('parameters' in value && 'results' in value) || value instanceof GraphNode) return `@${identity(value)}`;
 		return `{${Object.entries(value)
 			.map(([key, item]) => `${key}:${attributesKey(item)}`)
 			.join(';')}}`;
