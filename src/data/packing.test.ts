@@ -158,3 +158,11 @@ test('a state of other data is refused, and so is what is no state', () => {
 	}
 	assert.throws(() => streamOver(1), /fewer than two tokens/);
 });
+
+test('rows of many documents are found again, with documents that have none in between', () => {
+	const documents = Array.from({ length: 1500 }, (_, i) => Array.from({ length: i < 600 ? 1 : i % 5 }, () => i + 1));
+	const packing = createPacking({ kind: 'padded' }, tokensInMemory(documents), 3);
+	const expected = documents.flatMap((ids) => ids.slice(1).map((id) => [id, id]));
+	assert.deepEqual(pairsOf(sequentialBatches(packing, 16)), expected);
+	assert.throws(() => packing.fill(packing.rowCount, { tokens: new Int32Array(3), labels: new Int32Array(3) }, 0));
+});

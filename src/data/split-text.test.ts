@@ -76,3 +76,9 @@ test('cuts prefer line breaks, then spaces', () => {
 	assert.equal(cutPosition('a\n\n\n\nb', 4), 4, 'no line break before something visible: cut at the limit');
 	assert.equal(cutPosition('aaaaaaa😀', 8), 7);
 });
+
+test('a separator of which only the beginning has arrived is not cut', async () => {
+	const documents: string[] = [];
+	for await (const piece of splitText(cut('xxxxxab|yy', [7]), 'ab|', 6)) documents.push(piece.text);
+	assert.deepEqual(documents, ['xxxxx', 'yy']);
+});
