@@ -8,14 +8,17 @@ import { z } from 'zod';
 import { readJson } from '../src/base/files.ts';
 import { hostTensor, zeros } from '../src/base/host-tensor.ts';
 import { RandomStream } from '../src/base/random.ts';
-import { input } from '../src/graph/ops/source.ts';
 import { matmul } from '../src/graph/ops/matmul.ts';
+import { input } from '../src/graph/ops/source.ts';
 import { Program } from '../src/runtime/program.ts';
 import { type BenchOptions, machine, median, timeRuns } from './measure.ts';
 import { peerPython, threadEnvironment } from './peers/run-peer.ts';
 
 const SIZES = [256, 512, 1024, 2048] as const;
-const peerSchema = z.object({ version: z.string(), results: z.array(z.object({ n: z.number(), gflops: z.number(), bestGflops: z.number() })) });
+const peerSchema = z.object({
+	version: z.string(),
+	results: z.array(z.object({ n: z.number(), gflops: z.number(), bestGflops: z.number() })),
+});
 
 interface Row {
 	readonly name: string;
@@ -24,31 +27,56 @@ interface Row {
 }
 
 /** GFLOP/s of square products: ours with a fed and with a constant second operand, and the peers. */
-export async function benchMatmul({ log = () => {}, threads = availableParallelism() }: BenchOptions = {}): Promise<object> {
-	const rows: Row[] = [await ours('modelsmith', false, threads), await ours('modelsmith, constant weights', true, threads)];
+export async function benchMatmul({
+	log = () => {},
+	threads = availableParallelism(),
+}: BenchOptions = {}): Promise<object> {
+	const rows: Row[] = [
+		await ours('modelsmith', false, threads),
+		await ours('modelsmith, constant weights', true, threads),
+	];
 	for (const framework of ['jax', 'torch']) {
 		const row = peer(framework, threads);
 		if (typeof row === 'string') log(`${framework}: ${row}`);
 		else rows.push(row);
 	}
-	for (const { name, results } of rows) log(`${name}: ${results.map(({ n, gflops }) => `${n}: ${gflops.toFixed(0)}`).join('  ')} GFLOP/s`);
-	return { benchmark: 'matmul', machine: machine(), threads, unit: 'GFLOP/s, median and best of runs in about a second', rows };
+	for (const { name, results } of rows)
+		log(`${name}: ${results.map(({ n, gflops }) => `${n}: ${gflops.toFixed(0)}`).join('  ')} GFLOP/s`);
+	return {
+		benchmark: 'matmul',
+		machine: machine(),
+		threads,
+		unit: 'GFLOP/s, median and best of runs in about a second',
+		rows,
+	};
 }
 
 async function ours(name: string, constantWeights: boolean, threads: number): Promise<Row> {
 	const results: { n: number; gflops: number; bestGflops: number }[] = [];
 	for (const n of SIZES) {
 		const random = new RandomStream(n);
-		const values = (): ReturnType<typeof hostTensor> => hostTensor('float32', [n, n], Float32Array.from({ length: n * n }, () => random.uniform() - 0.5));
+		const values = (): ReturnType<typeof hostTensor> =>
+			hostTensor(
+				'float32',
+				[n, n],
+				Float32Array.from({ length: n * n }, () => random.uniform() - 0.5),
+			);
 		const [a, b] = [values(), values()];
 		const product = matmul(input('a', 'float32', [n, n]), input('b', 'float32', [n, n]));
-		const program = await Program.compile({ y: product }, { threads, cache: false, ...(constantWeights && { bound: new Map([['b', b]]) }) });
+		const program = await Program.compile(
+			{ y: product },
+			{ threads, cache: false, ...(constantWeights && { bound: new Map([['b', b]]) }) },
+		);
 		const y = zeros('float32', [n, n]);
 		const millis = await timeRuns(() => program.run({ a, b }, { y }), { seconds: 1 });
 		const rate = (time: number): number => (2 * n ** 3) / time / 1e6;
 		results.push({ n, gflops: rate(median(millis)), bestGflops: rate(Math.min(...millis)) });
 	}
-	return { name, version: `onnxruntime-node ${(await import('onnxruntime-node')).default.env.versions.node ?? ''}`.trim(), results };
+	return {
+		name,
+		version: `onnxruntime-node ${(await import('onnxruntime-node')).default.env.versions.node ?? ''}`.trim(),
+		results,
+	};
 }
 
 function peer(framework: string, threads: number): Row | string {
@@ -62,7 +90,8 @@ function peer(framework: string, threads: number): Row | string {
 			[script, '--framework', framework, '--sizes', SIZES.join(','), '--threads', String(threads), '--out', out],
 			{ env: { ...process.env, ...threadEnvironment(threads) }, encoding: 'utf8' },
 		);
-		if (error !== undefined || status !== 0) return `not available (${error?.message ?? stderr.trim().split('\n').at(-1)})`;
+		if (error !== undefined || status !== 0)
+			return `not available (${error?.message ?? stderr.trim().split('\n').at(-1)})`;
 		return { name: framework, ...peerSchema.parse(readJson(out, 'the result of a benchmark peer')) };
 	} finally {
 		rmSync(folder, { recursive: true });

@@ -6,13 +6,19 @@ import { performance } from 'node:perf_hooks';
 export function median(values: readonly number[]): number {
 	const sorted = [...values].sort((a, b) => a - b);
 	const middle = sorted.length >> 1;
-	return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+	return sorted.length % 2 === 1
+		? (sorted[middle] as number)
+		: ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 /** Milliseconds of each of at least `runs` calls and at least `seconds` in all, after `warmup` that do not count. */
 export async function timeRuns(
 	call: () => unknown,
-	{ runs = 5, warmup = 2, seconds = 0 }: { readonly runs?: number; readonly warmup?: number; readonly seconds?: number } = {},
+	{
+		runs = 5,
+		warmup = 2,
+		seconds = 0,
+	}: { readonly runs?: number; readonly warmup?: number; readonly seconds?: number } = {},
 ): Promise<number[]> {
 	for (let i = 0; i < warmup; i++) await call();
 	const times: number[] = [];

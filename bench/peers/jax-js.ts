@@ -92,7 +92,8 @@ const trainStep = jit(
 		scale: numpy.Array,
 	) => {
 		const [loss, grads] = valueAndGrad(lossOf)(tree.ref(params), tokens, labels) as [numpy.Array, Tree];
-		const squares = Object.values(grads).map((g) => np.sum(np.square(g.ref)));
+		// Rows first: in one chain a million float32 squares would lose digits, and keep to one thread.
+		const squares = Object.values(grads).map((g) => np.sum(np.sum(np.square(g.ref), -1)));
 		const norm = np.sqrt(squares.reduce((sum, square) => sum.add(square)));
 		const clip = np.minimum(1, np.array(config.clipNorm).div(norm.add(1e-6)));
 		const next: [Tree, Tree, Tree] = [{}, {}, {}];

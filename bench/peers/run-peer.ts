@@ -38,10 +38,18 @@ interface Peer {
 	/** Python modules or npm packages that must be there. */
 	readonly packages: readonly string[];
 	readonly flags?: readonly string[];
+	readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** The peers by name, in the order in which a table should show them. */
 export const PEERS = {
+	modelsmith: { script: 'modelsmith.ts', needs: 'node', packages: [] },
+	'modelsmith, engine update': {
+		script: 'modelsmith.ts',
+		needs: 'node',
+		packages: [],
+		environment: { MODELSMITH_KERNELS: 'off' },
+	},
 	jax: { script: 'jax-cpu.py', needs: 'python', packages: ['jax', 'numpy', 'safetensors'] },
 	pytorch: { script: 'pytorch.py', needs: 'python', packages: ['torch', 'numpy', 'safetensors'] },
 	'pytorch-compile': {
@@ -109,7 +117,10 @@ export async function runPeer(name: PeerName, options: PeerOptions): Promise<Pee
 				...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]),
 				...(peer.flags ?? []),
 			],
-			{ environment: threadEnvironment(threads), timeoutMillis: options.timeoutMillis ?? 15 * 60_000 },
+			{
+				environment: { ...threadEnvironment(threads), ...peer.environment },
+				timeoutMillis: options.timeoutMillis ?? 15 * 60_000,
+			},
 		);
 		if (ended.failure !== undefined) return { name, unavailable: `${ended.failure}${lastLines(ended.stderr)}` };
 		if (!existsSync(out)) return { name, unavailable: `wrote no result${lastLines(ended.stderr)}` };

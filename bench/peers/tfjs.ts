@@ -85,7 +85,8 @@ function lossOf(values: readonly tf.Tensor[], tokens: tf.Tensor1D, labels: tf.Te
 /** AdamW after clipping by the global norm; returns the new parameters and moments, in that order. */
 function updated(gradients: readonly tf.Tensor[], count: number): tf.Tensor[][] {
 	const [beta1, beta2] = config.betas;
-	const norm = tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.square(g)))));
+	// Rows first: the kernel adds one after the other, and a million float32 squares in one chain lose digits.
+	const norm = tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.sum(tf.square(g), -1)))));
 	const clip = tf.minimum(1, tf.div(config.clipNorm, tf.add(norm, 1e-6)));
 	const gain1 = tf.mul(clip, 1 - beta1);
 	const gain2 = tf.mul(tf.square(clip), 1 - beta2);

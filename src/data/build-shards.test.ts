@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { FormatError, InputError, InterruptedError, ModelsmithError } from '../base/errors.ts';
+import { trainBpe } from '../tokenizers/train-bpe.ts';
 import { type BuildProgress, type BuildShardsOptions, buildShards } from './build-shards.ts';
 import { dataConfig } from './data-config.ts';
 import { prepareTokens } from './prepare-tokens.ts';
@@ -123,6 +124,20 @@ test('pieces of a document are one document', async () => {
 	const { directory } = await build([], { source: sourceOf(documents), validationFraction: 0 });
 	assert.deepEqual(documentsOf(openTokenDataset(directory, 'train')), ['abcdef', 'x']);
 	assert.equal(openTokenDataset(directory, 'validation').tokenCount, 0);
+});
+
+test('a real tokenizer gives the same ids whether a document is cut or not, without special tokens inside', async () => {
+	const line = 'Call me Ishmael. Some years ago, never mind how long\n';
+	const { tokenizer } = await trainBpe([line], { vocabSize: 290, specialTokens: [] });
+	const long = line.repeat(45_000);
+	const { directory } = await build([long], { encoder: tokenizer, validationFraction: 0 });
+	const dataset = openTokenDataset(directory, 'train');
+	const whole = tokenizer.encode(long, { addSpecialTokens: false });
+	assert.equal(dataset.tokenCount, whole.length);
+	const tokens = new Int32Array(whole.length);
+	dataset.read(0, whole.length, tokens);
+	assert.deepEqual(tokens, Int32Array.from(whole));
+	assert.equal(dataset.byteCount, long.length);
 });
 
 test('vocabularies above 65,536 take four bytes', async () => {

@@ -13,7 +13,7 @@ import { SplitWriter } from './shard-writer.ts';
 import type { DataSource } from './source.ts';
 import { type Split, SplitBalance, splitAt, splitPosition } from './split.ts';
 import { piecesOf } from './split-text.ts';
-import type { TokenEncoder } from './token-encoder.ts';
+import { encodePiece, type TokenEncoder } from './token-encoder.ts';
 
 export interface BuildProgress {
 	/** Input bytes read so far, of `bytesTotal`, as they lie on disk. */
@@ -157,7 +157,7 @@ async function fill(temporary: string, plan: Plan, moved: number | undefined): P
 			writer ??= writers[choose(text, document++)];
 			for (const piece of piecesOf(text)) {
 				if (signal?.aborted) throw new InterruptedError('the tokenization was interrupted; nothing was kept of it');
-				writer.push(encoder.encode(piece));
+				writer.push(encodePiece(encoder, piece));
 				writer.bytes += Buffer.byteLength(piece);
 				const now = performance.now();
 				if (now - reported >= 100) report(now);

@@ -108,7 +108,7 @@ export class TrainStep {
 			.map(({ name }) => [name, wrap(values.get(name) as HostTensor)]);
 		const program = await Program.compile(gradientOutputs(options, plans), {
 			device,
-			...(device !== 'cpu' && { keepOnDevice: plans.map((plan) => nextName(gradientSlot(plan))) }),
+			keepOnDevice: plans.map((plan) => nextName(gradientSlot(plan))),
 			cache: false,
 			...(threads !== undefined && { threads }),
 		});

@@ -100,7 +100,7 @@ export class Updater {
 		if (enginePlans.length > 0) {
 			engine = await Program.compile(engineOutputs(optimizer, enginePlans, ema), {
 				device,
-				...(device !== 'cpu' && { keepOnDevice: changedSlots(enginePlans).map(nextName) }),
+				keepOnDevice: changedSlots(enginePlans).map(nextName),
 				cache: false,
 				...(threads !== undefined && { threads }),
 			});

@@ -1,4 +1,7 @@
-/** @file Source `parquet`: a string column of Parquet files, one row group at a time. */
+/**
+ * @file Source `parquet`: a string column of Parquet files, one row group at a time. The footer and ranges are checked, but
+ * the reader library can loop for ever on a data page made to do harm: read files of unknown origin in a worker.
+ */
 import { closeSync, openSync, readSync } from 'node:fs';
 import {
 	type AsyncBuffer,

@@ -1,8 +1,8 @@
 /** @file Moving values without computing: reshape, transpose, expand, slice, concat, pad, flip. */
 import { ShapeError } from '../../base/errors.ts';
 import type { DType } from '../../base/host-tensor.ts';
-import { apply1, defineOp } from '../op.ts';
-import { broadcastOffset, forEachIndex, ndarray, stridesOf } from '../reference.ts';
+import { apply, apply1, defineOp } from '../op.ts';
+import { broadcastOffset, forEachIndex, type NDArray, ndarray, stridesOf } from '../reference.ts';
 import {
 	addDims,
 	type Dim,
@@ -370,26 +370,55 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
 	);
 }
 
+interface SplitAttributes {
+	readonly axis: number;
+	readonly sizes: Shape;
+}
+
+const splitOp = defineOp<SplitAttributes>({
+	name: 'split',
+	infer: ([x], { axis, sizes }) => {
+		const total = sizes.reduce<Dim>(addDims, 0);
+		const size = x!.shape[axis] as Dim;
+		if (!dimsEqual(total, size)) {
+			throw new ShapeError(`parts add up to ${total}`, { expected: `${size}, the size of axis ${axis}` });
+		}
+		return sizes.map((part) => ({
+			dtype: x!.dtype,
+			shape: x!.shape.map((value, i) => (i === axis ? part : value)),
+		}));
+	},
+	// One concatenation, instead of padding every part to the full size and adding.
+	gradient: ({ outputs, attributes: { axis } }, gradients) => [
+		concat(
+			outputs.map((output, i) => gradients[i] ?? expand(constantOf([0], [], output.dtype), output.shape)),
+			axis,
+		),
+	],
+	lower: (emitter, [x], { attributes: { axis, sizes } }) =>
+		emitter.nodes('Split', [x!, emitter.shape(sizes)], { outputs: sizes.length, attributes: { axis } }),
+	reference: ([x], { axis, sizes }) => {
+		let start = 0;
+		return concrete(sizes).map((size) => {
+			const attributes = { axis, start, end: start + size, step: 1 };
+			start += size;
+			return sliceOp.reference([x!], attributes)[0] as NDArray;
+		});
+	},
+	samples: [
+		{ inputs: [{ dims: [2, 6] }], attributes: { axis: 1, sizes: [1, 2, 3] } },
+		{ inputs: [{ dims: [4, 3] }], attributes: { axis: 0, sizes: [2, 2] } },
+	],
+});
+
 /** Cuts an axis into parts of the given sizes, or into `sizes` equal parts. */
-export function split(x: Tensor, sizes: number | readonly Dim[], axis: number): Tensor[] {
+export function split(x: Tensor, sizes: number | readonly Dim[], axis: number): readonly Tensor[] {
 	const at = normalizeAxis(axis, x.rank, 'split');
 	const size = x.shape[at] as Dim;
-	let parts: readonly Dim[];
-	if (typeof sizes === 'number') {
-		const part = divideDims(size, sizes);
-		if (part === undefined) throw new ShapeError(`axis ${at} of size ${size} cannot be cut into ${sizes} equal parts`);
-		parts = new Array<Dim>(sizes).fill(part);
-	} else parts = sizes;
-	let start: Dim = 0;
-	const result = parts.map((part) => {
-		const end = addDims(start, part);
-		const piece = slice(x, at, start, end);
-		start = end;
-		return piece;
-	});
-	if (!dimsEqual(start, size))
-		throw new ShapeError(`parts add up to ${start}`, { expected: `${size}, the size of axis ${at}` });
-	return result;
+	if (typeof sizes !== 'number') return sizes.length === 1 ? [x] : apply(splitOp, [x], { axis: at, sizes });
+	const part = divideDims(size, sizes);
+	if (part === undefined) throw new ShapeError(`axis ${at} of size ${size} cannot be cut into ${sizes} equal parts`);
+	return split(x, new Array<Dim>(sizes).fill(part), at);
 }
 
 interface PadAttributes {
