@@ -28,7 +28,7 @@ export const trainingState = z.object({
 	configHash: z.string(),
 	device: z.string(),
 	/** Threads of the engine; the order of additions, and so the last bits, depend on it. */
-	threads: count.nullable(),
+	threads: count,
 	/** Lowest validation loss and when it was. */
 	best: z.object({ step: count, loss: z.number() }).nullable(),
 	/** Validations since the best one. */

@@ -2,6 +2,7 @@
  * @file The training loop: steps, measurements, validation, checkpoints, samples, early stopping, and stopping in good order.
  * Works in the thread it is called in and gives way to other work between steps; run-training.ts puts it in a worker.
  */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterruptedError, NumericsError } from '../base/errors.ts';
@@ -115,7 +116,7 @@ export class Trainer {
 			data: null,
 			configHash: options.configHash ?? '',
 			device: config.device,
-			threads: config.threads ?? null,
+			threads: config.threads ?? availableParallelism(),
 			best: null,
 			validationsSinceBest: 0,
 			lossScale: null,
@@ -194,13 +195,16 @@ export class Trainer {
 			loss = (await this.#oneStep()).loss;
 			const { step } = this.#state;
 			const last = step === this.totalSteps;
+			let improved = false;
 			if (this.#options.validation !== undefined && (last || step % config.validation.every === 0)) {
-				await this.#validate();
+				improved = await this.#validate();
 				if (this.#exhausted()) reason = 'early-stop';
 			}
 			if (config.sampling !== undefined && (last || step % config.sampling.every === 0)) await this.#sample();
 			const stopping = this.#options.stopRequested?.() === true && !last;
-			if (last || stopping || reason === 'early-stop' || step % config.checkpoints.every === 0) {
+			const due = last || stopping || reason === 'early-stop' || step % config.checkpoints.every === 0;
+			// The best parameters are worth a checkpoint, whenever they appear.
+			if (due || (improved && config.checkpoints.keepBest)) {
 				await this.#save();
 				saved = step;
 			}
@@ -275,9 +279,10 @@ export class Trainer {
 		return metrics;
 	}
 
-	async #validate(): Promise<void> {
+	/** @returns whether it is the lowest loss so far */
+	async #validate(): Promise<boolean> {
 		const { config, model, shape, validation } = this.#options;
-		if (validation === undefined) return;
+		if (validation === undefined) return false;
 		this.#evaluator ??= await Evaluator.compile({
 			model,
 			objective: this.#objective,
@@ -311,8 +316,7 @@ export class Trainer {
 		this.#metrics?.append(metrics);
 		this.#events?.scalars(step, { 'validation/loss': loss, 'validation/bits_per_byte': bits });
 		this.#emit({ type: 'validation', ...metrics });
-		// The best parameters are worth a checkpoint of their own, whenever they appear.
-		if (improved && config.checkpoints.keepBest) await this.#save();
+		return improved;
 	}
 
 	/** Whether early stopping has lost its patience. */
@@ -353,10 +357,10 @@ export class Trainer {
 		restoreTensors(this.#step, readTensors(path));
 		batches.restore(state.data);
 		if (state.lossScale !== null) this.#step.scaler?.restore(state.lossScale);
-		if (state.threads !== (config.threads ?? null) || state.device !== config.device) {
+		if (state.threads !== this.#state.threads || state.device !== config.device) {
 			this.#emit({
 				type: 'warning',
-				message: `the run began on ${state.device} with ${state.threads ?? 'all'} threads; the last digits may now differ`,
+				message: `the run began on ${state.device} with ${state.threads} threads; the last digits may now differ`,
 			});
 		}
 		this.#state = { ...state, configHash: configHash ?? state.configHash };
