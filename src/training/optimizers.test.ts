@@ -25,7 +25,7 @@ const SPECS = [
 ];
 const FACTORS = [0.5, 1, 0.25, 0.8];
 
-type Values = Float64Array;
+type Values = Float64Array<ArrayBuffer>;
 interface Reference {
 	/** One step on one parameter; `state` starts empty. */
 	(p: Values, g: Values, state: Record<string, Values>, step: number, factor: number, of: ParameterSpec): Values;
