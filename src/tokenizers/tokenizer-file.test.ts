@@ -78,6 +78,9 @@ test('deep nesting is refused without running out of stack', () => {
 	let nested: unknown = { type: 'NFC' };
 	for (let i = 0; i < 100_000; i++) nested = { type: 'Sequence', normalizers: [nested] };
 	assert.throws(() => Tokenizer.fromJson({ ...llamaStyle(), normalizer: nested }), FormatError);
+	const cyclic: Record<string, unknown> = { ...llamaStyle() };
+	cyclic.normalizer = [cyclic, cyclic];
+	assert.throws(() => Tokenizer.fromJson(cyclic), FormatError);
 	const six = ['a', 'b', 'c', 'd', 'e', 'f'].reduce<unknown>((inner) => ({ type: 'Sequence', normalizers: [inner] }), {
 		type: 'NFC',
 	});
