@@ -193,6 +193,13 @@ function checkPostProcessor(file: TokenizerFile, where: string): void {
 		}
 		if (part.type !== 'TemplateProcessing') continue;
 		const stated = (part.special_tokens ?? {}) as Record<string, { ids: number[] }>;
+		const texts = (part.single as { Sequence?: { id: string } }[]).flatMap(({ Sequence }) => Sequence?.id ?? []);
+		if (texts.join() !== 'A')
+			throw new FormatError('the template of a single text must hold that text once', {
+				where: `${where}: ${key}.single`,
+				expected: 'one Sequence with id A',
+				found: texts.length === 0 ? 'no Sequence' : `Sequences ${texts.join(', ')}`,
+			});
 		for (const field of ['single', 'pair']) {
 			for (const [i, item] of (part[field] as { SpecialToken?: { id: string } }[]).entries()) {
 				if (item.SpecialToken === undefined) continue;
