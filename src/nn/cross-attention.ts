@@ -5,7 +5,6 @@ import type { Tensor } from '../graph/tensor.ts';
 import { type AttendResult, attend, mergeHeads, splitHeads } from './attention.ts';
 import { dropout } from './dropout.ts';
 import type { LayerContext } from './layer-context.ts';
-import { projectTogether } from './linear.ts';
 import { crossAttentionMask } from './masks.ts';
 import { attentionProjections, headSize } from './mixer/attention.ts';
 import type { ParameterScope } from './parameters.ts';
@@ -35,10 +34,10 @@ export function crossAttention(layer: ParameterScope, context: LayerContext): Cr
 	return {
 		heads,
 		headDim,
-		memory: (hidden) => {
-			const [keys, values] = projectTogether([projections.k, projections.v], hidden) as readonly [Tensor, Tensor];
-			return [splitHeads(keys, heads), splitHeads(values, heads)];
-		},
+		memory: (hidden) => [
+			splitHeads(projections.k.apply(hidden), heads),
+			splitHeads(projections.v.apply(hidden), heads),
+		],
 		apply: (x, pass, [keys, values]) => {
 			const { output, weights } = attend(splitHeads(projections.q.apply(x), heads), keys, values, {
 				bias: [position.crossBias?.(pass, keys.shape[2] as Dim), crossAttentionMask(pass)],

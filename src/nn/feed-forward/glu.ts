@@ -1,10 +1,8 @@
 /** @file Gated linear unit (Shazeer 2020): with silu this is SwiGLU. */
 import { z } from 'zod';
 import { mul } from '../../graph/ops/arithmetic.ts';
-import type { Tensor } from '../../graph/tensor.ts';
 import { activation, activationName } from '../activation.ts';
 import { dropout } from '../dropout.ts';
-import { projectTogether } from '../linear.ts';
 import type { Norm } from '../norm/norm.ts';
 import { feedForwards } from './feed-forward.ts';
 
@@ -38,8 +36,7 @@ feedForwards.register({
 		const act = activation(config.activation);
 		return {
 			apply: (x, pass) => {
-				const [inside, gating] = projectTogether([into, gate], x) as readonly [Tensor, Tensor];
-				const gated = mul(act(inside), gating);
+				const gated = mul(act(into.apply(x)), gate.apply(x));
 				return { output: out.apply(inner(dropout(gated, context.dropout.activation, pass, 'ffn.activation'))) };
 			},
 			flops: into.flops + gate.flops + out.flops,

@@ -6,7 +6,6 @@ import type { Tensor } from '../../graph/tensor.ts';
 import { attend, mergeHeads, splitHeads } from '../attention.ts';
 import { dropout } from '../dropout.ts';
 import type { LayerContext } from '../layer-context.ts';
-import { projectTogether } from '../linear.ts';
 import { selfAttentionMask } from '../masks.ts';
 import type { Norm } from '../norm/norm.ts';
 import type { ParameterScope } from '../parameters.ts';
@@ -96,10 +95,9 @@ mixers.register({
 					]
 				: [],
 			apply: (x, pass, state) => {
-				const projected = projectTogether([projections.q, projections.k, projections.v], x);
-				const q = queryNorm(splitHeads(projected[0] as Tensor, heads));
-				const newKeys = keyNorm(splitHeads(projected[1] as Tensor, kvHeads));
-				const newValues = splitHeads(projected[2] as Tensor, kvHeads);
+				const q = queryNorm(splitHeads(projections.q.apply(x), heads));
+				const newKeys = keyNorm(splitHeads(projections.k.apply(x), kvHeads));
+				const newValues = splitHeads(projections.v.apply(x), kvHeads);
 				const raw = rotary?.keysCachedRaw === true;
 				const turned = rotary === undefined || raw ? newKeys : rotary.key(newKeys, pass);
 				const [keys, values] =
