@@ -321,13 +321,8 @@ const concatOp = defineOp<{ readonly axis: number }>({
 	},
 	gradient: ({ inputs, attributes: { axis } }, [dy]) => {
 		if (dy === undefined) return inputs.map(() => undefined);
-		let start: Dim = 0;
-		return inputs.map((part) => {
-			const end = addDims(start, part.shape[axis] as Dim);
-			const gradient = slice(dy, axis, start, end);
-			start = end;
-			return gradient;
-		});
+		const sizes = inputs.map(({ shape }) => shape[axis] as Dim);
+		return split(dy, sizes, axis);
 	},
 	lower: (emitter, inputs, { attributes: { axis } }) => [emitter.node('Concat', inputs, { attributes: { axis } })],
 	reference: (inputs, { axis }) => {
