@@ -19,8 +19,11 @@ export interface ScanAttributes {
 	readonly slices: number;
 	readonly length: Dim;
 	readonly reverse: boolean;
-	/** The loop this one repeats with further stacked outputs; the original is dropped when both are in a graph. */
-	readonly extends?: GraphNode;
+	/**
+	 * Shared by a loop and its repetitions with further stacked outputs, also after they were copied; of those in one
+	 * graph on equal inputs, only the longest is kept (mergeScans).
+	 */
+	readonly family: { readonly outputs: number };
 }
 
 export const scanOp = defineOp<ScanAttributes>({
@@ -109,6 +112,7 @@ export function scan(
 		slices: slices.length,
 		length,
 		reverse: options.reverse ?? false,
+		family: { outputs: traced.results.length },
 	});
 	return { carry: outputs.slice(0, init.length), stacked: outputs.slice(init.length) };
 }
@@ -121,7 +125,7 @@ export function scan(
 function scanGradient(
 	node: GraphNode,
 	inputs: readonly Tensor[],
-	{ body, carries, slices, length, reverse }: ScanAttributes,
+	{ body, carries, slices, length, reverse, family }: ScanAttributes,
 	outputGradients: readonly (Tensor | undefined)[],
 	needs: (i: number) => boolean,
 ): (Tensor | undefined)[] {
@@ -154,7 +158,7 @@ function scanGradient(
 					slices,
 					length,
 					reverse,
-					extends: node,
+					family,
 				});
 	const storedStacks = extended.slice(results.length);
 
@@ -195,6 +199,7 @@ function scanGradient(
 		slices: walked.length,
 		length,
 		reverse: !reverse,
+		family: { outputs: closed.results.length },
 	});
 
 	const result: (Tensor | undefined)[] = new Array(inputs.length).fill(undefined);
