@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../base/errors.ts';
 import { vectorJacobian, zerosLike } from './gradients.ts';
-import { apply, defineOp } from './op.ts';
+import { apply, defineOp, located } from './op.ts';
 import { add } from './ops/arithmetic.ts';
 import { placeholder } from './ops/source.ts';
 import { dependents, substitute } from './rewrite.ts';
@@ -84,26 +84,17 @@ export function scan(
 	body: (carry: readonly Tensor[], slice: readonly Tensor[]) => ScanStep,
 	options: { readonly reverse?: boolean } = {},
 ): { readonly carry: readonly Tensor[]; readonly stacked: readonly Tensor[] } {
-	const [first] = slices;
-	if (first === undefined || first.rank === 0) throw new ShapeError('a scan needs at least one tensor to walk along');
-	const length = first.shape[0] as Dim;
-	for (const { shape } of slices) {
-		if (shape.length === 0 || !dimsEqual(shape[0] as Dim, length)) {
-			throw new ShapeError('tensors to scan differ in length', {
-				expected: `first axis of size ${length}`,
-				found: formatShape(shape),
-			});
-		}
-	}
+	const length = located('scan', slices, () => commonLength(slices));
 	const types: TensorType[] = [...init, ...slices.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }))];
 	const traced = trace(types, (args) => {
 		const step = body(args.slice(0, init.length), args.slice(init.length));
-		if (step.carry.length !== init.length) {
+		located('scan', init, () => {
+			if (step.carry.length === init.length) return;
 			throw new ShapeError('the body returns another number of carries', {
 				expected: `${init.length}`,
 				found: `${step.carry.length}`,
 			});
-		}
+		});
 		return [...step.carry, ...(step.stacked ?? [])];
 	});
 	const outputs = apply(scanOp, [...init, ...slices, ...traced.captured], {
@@ -115,6 +106,21 @@ export function scan(
 		family: { outputs: traced.results.length },
 	});
 	return { carry: outputs.slice(0, init.length), stacked: outputs.slice(init.length) };
+}
+
+function commonLength(slices: readonly Tensor[]): Dim {
+	const [first] = slices;
+	if (first === undefined || first.rank === 0) throw new ShapeError('a scan needs at least one tensor to walk along');
+	const length = first.shape[0] as Dim;
+	for (const { shape } of slices) {
+		if (shape.length === 0 || !dimsEqual(shape[0] as Dim, length)) {
+			throw new ShapeError('tensors to scan differ in length', {
+				expected: `first axis of size ${length}`,
+				found: formatShape(shape),
+			});
+		}
+	}
+	return length;
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import { ShapeError } from '../../base/errors.ts';
 import { customGradient } from '../alias.ts';
+import { callerLine } from '../caller.ts';
 import { zerosLike } from '../gradients.ts';
 import { scan } from '../scan.ts';
 import { type Dim, dimsEqual, formatShape, staticDim } from '../shape.ts';
@@ -29,7 +30,7 @@ export interface LossOptions {
 
 function checkedOptions({ labelSmoothing = 0, zLoss = 0 }: LossOptions): Required<LossOptions> {
 	if (!(labelSmoothing >= 0 && labelSmoothing < 1 && zLoss >= 0)) {
-		throw new ShapeError('loss settings are out of range', {
+		throw new ShapeError(`loss settings are out of range${callerLine()}`, {
 			expected: 'labelSmoothing in [0, 1) and zLoss from 0',
 			found: `${labelSmoothing} and ${zLoss}`,
 		});
@@ -83,7 +84,7 @@ export function linearCrossEntropy(
 		dimsEqual(hidden.shape[1] as Dim, weight.shape[1] as Dim) &&
 		dimsEqual(hidden.shape[0] as Dim, labels.shape[0] as Dim);
 	if (!fits) {
-		throw new ShapeError('operands of the loss do not fit', {
+		throw new ShapeError(`operands of the loss do not fit${callerLine()}`, {
 			where: 'linearCrossEntropy',
 			expected: 'float32 hidden [rows, dim], float32 weight [vocab, dim], integer labels [rows]',
 			found: [hidden, weight, labels].map(({ dtype, shape }) => `${dtype}${formatShape(shape)}`).join(', '),
@@ -92,7 +93,10 @@ export function linearCrossEntropy(
 	const vocabulary = staticDim(weight.shape[0] as Dim, 'the vocabulary of linearCrossEntropy');
 	const { chunk: wanted = 2048 } = options;
 	if (!Number.isInteger(wanted) || wanted < 1) {
-		throw new ShapeError('a chunk has at least one class', { where: 'linearCrossEntropy', found: `chunk ${wanted}` });
+		throw new ShapeError(`a chunk has at least one class${callerLine()}`, {
+			where: 'linearCrossEntropy',
+			found: `chunk ${wanted}`,
+		});
 	}
 	const plan: Plan = { vocabulary, chunk: Math.min(wanted, vocabulary), labelSmoothing, zLoss };
 	const [loss] = customGradient(
