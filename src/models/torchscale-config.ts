@@ -40,8 +40,8 @@ export const torchscaleConfig = z.looseObject({
 	multiway: flag,
 	xpos_rel_pos: flag,
 	moe_freq: count,
-	segment_length: z.unknown(),
-	dilated_ratio: z.unknown(),
+	segment_length: z.unknown().optional(),
+	dilated_ratio: z.unknown().optional(),
 });
 
 export type TorchscaleConfig = z.output<typeof torchscaleConfig>;

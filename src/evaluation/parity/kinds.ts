@@ -6,3 +6,4 @@ import './glu.ts';
 import './attention.ts';
 import './text-model.ts';
 import './encoder-decoder.ts';
+import './train-step.ts';
