@@ -7,12 +7,11 @@ import { input } from '../graph/ops/source.ts';
 import { dim } from '../graph/shape.ts';
 import { Program } from '../runtime/program.ts';
 import { createDecoderSession, type DecoderSession } from './decoder-session.ts';
-import { tinyDecoder } from './testing/tiny-decoder.ts';
+import { smallDecoder } from './testing/small-decoder.ts';
 import { startWorkerSession } from './worker-session.ts';
 
 const VOCAB = 64;
-const model = tinyDecoder({ vocabSize: VOCAB, maxLength: 40 });
-const weights = model.parameters.initialize(3);
+const { model, weights } = smallDecoder({ vocabSize: VOCAB, maxLength: 40 });
 
 function randomTexts(lengths: readonly number[], seed: number): number[][] {
 	const random = new RandomStream(seed);
@@ -68,10 +67,8 @@ for (const place of ['this thread', 'a worker'] as const) {
 						const expected = (await uncached(text)).at(-1)!;
 						assertClose(logits.subarray(row * VOCAB, (row + 1) * VOCAB), expected, `step ${step}, row ${row}`);
 					}
-					// Steps of one token, then of different numbers of tokens for each row.
-					const more = texts.map(
-						(_, row) => randomTexts([step < 3 ? 1 : 1 + ((row + step) % 3)], random.integer(1000))[0]!,
-					);
+					// Steps of one token, then of several.
+					const more = texts.map(() => randomTexts([step < 3 ? 1 : 3], random.integer(1000))[0]!);
 					logits = await session.extend(batch, more);
 					texts.forEach((text, row) => void text.push(...more[row]!));
 				}
@@ -85,7 +82,7 @@ for (const place of ['this thread', 'a worker'] as const) {
 			await session.extend(batch, texts);
 			await session.select(batch, [2, 0, 0, 1]);
 			const now = [2, 0, 0, 1].map((row) => [...texts[row]!]);
-			const more = randomTexts([1, 2, 1, 3], 5);
+			const more = randomTexts([2, 2, 2, 2], 5);
 			const logits = await session.extend(batch, more);
 			for (const [row, text] of now.entries()) {
 				assertClose(
@@ -140,6 +137,9 @@ for (const place of ['this thread', 'a worker'] as const) {
 			]) {
 				await assert.rejects(session.extend(await session.open(2), tokens), InputError);
 			}
+			const started = await session.open(2);
+			await session.extend(started, [[1, 2], [3]]);
+			await assert.rejects(session.extend(started, [[1, 2], [3]]), /same number/);
 			await assert.rejects(session.open(0), InputError);
 			const other = await session.open(1);
 			await assert.rejects(session.select(other, [1]), InputError);
@@ -163,13 +163,13 @@ for (const place of ['this thread', 'a worker'] as const) {
 
 test('a missing weight is named', async () => {
 	const some = new Map(weights);
-	some.delete('layers.1.up.weight');
-	await assert.rejects(createDecoderSession(model, some), /layers\.1\.up\.weight/);
+	some.delete('layers.1.self_attn.q_proj.weight');
+	await assert.rejects(createDecoderSession(model, some), /layers\.1\.self_attn\.q_proj\.weight/);
 });
 
 test('the event loop turns while a worker computes', async () => {
-	const large = tinyDecoder({ vocabSize: 4096, dim: 256, heads: 4, layers: 2, maxLength: 256 });
-	const session = await startWorkerSession(large, large.parameters.initialize(1));
+	const large = smallDecoder({ vocabSize: 4096, dim: 256, heads: 4, layers: 2, maxLength: 256 });
+	const session = await startWorkerSession(large.model, large.weights);
 	let turns = 0;
 	const timer = setInterval(() => void turns++, 1);
 	const started = performance.now();

@@ -33,7 +33,9 @@ export interface DecoderSession {
 	/** Opens a batch of empty texts. */
 	open(rows: number): Promise<BatchId>;
 	/**
-	 * Appends tokens to every text of a batch, at least one to each; the numbers may differ.
+	 * Appends tokens to every text of a batch, at least one to each. The first call of a batch may give each text another
+	 * number (shorter ones are padded on the left); later calls give all the same number, as padding inside a text would
+	 * change distances between tokens.
 	 * When it fails the batch is closed.
 	 * @returns logits of the token after each text [rows, vocab]
 	 * @throws InputError for a token outside the vocabulary or a text that gets longer than maxLength
@@ -207,8 +209,15 @@ export class LocalDecoderSession implements DecoderSession {
 			this.checkLength((state.lengths[i] as number) + row.length, `tokens[${i}]`);
 		});
 		const time = Math.max(...rows.map((row) => row.length));
-		if (state.mask === undefined && rows.some((row) => row.length < time)) {
-			state.mask = rows.map(() => new Uint8Array(state.past).fill(1));
+		if (rows.some((row) => row.length < time)) {
+			if (state.past > 0) {
+				throw new InputError('texts of a batch grow by the same number of tokens', {
+					where: 'tokens',
+					expected: 'lists of one length, after the first call',
+					found: `lists of [${rows.map((row) => row.length).join(', ')}]`,
+				});
+			}
+			state.mask = rows.map(() => new Uint8Array(0));
 		}
 		let logits: Float32Array = new Float32Array(0);
 		for (let column = 0; column < time; column += this.chunk) {
