@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { elementCount, type HostTensor, hostTensor } from '../../src/base/host-tensor.ts';
 import { deriveSeed, RandomStream } from '../../src/base/random.ts';
+import { writeSafetensors } from '../../src/formats/safetensors.ts';
 import type { PeerConfig } from './protocol.ts';
-import { writeSafetensors } from './safetensors-file.ts';
 
 /** A parameter of the GPT: its name and dimensions, linear weights as [out, in]. */
 export interface ParameterSpec {

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { InputError } from '../../src/base/errors.ts';
 import { readJson, writeFileAtomic } from '../../src/base/files.ts';
 import type { HostTensor } from '../../src/base/host-tensor.ts';
+import { readSafetensors } from '../../src/formats/safetensors.ts';
 import { type PeerConfig, type PeerResult, peerConfigSchema, peerResultSchema } from './protocol.ts';
-import { readSafetensors } from './safetensors-file.ts';
 
 const count = z.coerce.number().pipe(z.int().min(0));
 

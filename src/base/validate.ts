@@ -116,6 +116,7 @@ function resolve(schema: z.core.$ZodType, value: unknown): z.core.$ZodType | und
 	if (schema instanceof z.core.$ZodDiscriminatedUnion) {
 		const { discriminator, options } = schema._zod.def;
 		const wanted = valueAt(value, [discriminator]);
+		if (wanted === undefined) return schema;
 		return options.find((option) => option._zod.propValues?.[discriminator]?.has(wanted as string)) ?? schema;
 	}
 	if (schema instanceof z.core.$ZodUnion) {

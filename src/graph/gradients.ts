@@ -1,5 +1,6 @@
 /** @file Reverse-mode differentiation: walks the graph backwards and asks every op for its gradient. */
 import { ShapeError } from '../base/errors.ts';
+import { callerLine } from './caller.ts';
 import { add } from './ops/arithmetic.ts';
 import { expand } from './ops/movement.ts';
 import { scalar } from './ops/source.ts';
@@ -14,7 +15,7 @@ import { isFloat, type Tensor, topologicalOrder } from './tensor.ts';
  */
 export function gradients(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
 	if (loss.rank !== 0 || !isFloat(loss.dtype)) {
-		throw new ShapeError('gradients are taken of a scalar', {
+		throw new ShapeError(`gradients are taken of a scalar${callerLine()}`, {
 			where: 'gradients',
 			expected: 'a float tensor of shape []',
 			found: `${loss.dtype}${formatShape(loss.shape)}`,
@@ -60,7 +61,6 @@ export function vectorJacobian(
 	const sources = new Set(parameters);
 	for (const node of topologicalOrder(outputs).reverse()) {
 		if (node.op.gradient === undefined || !node.inputs.some((input) => needed.has(input))) continue;
-		if (node.outputs.some((output) => sources.has(output))) continue;
 		const outputGradients = node.outputs.map((output) => collected.get(output));
 		if (outputGradients.every((gradient) => gradient === undefined)) continue;
 		const needs = (i: number): boolean => needed.has(node.inputs[i] as Tensor);

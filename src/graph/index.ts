@@ -11,7 +11,13 @@ export { conv1d, conv2d, convTranspose1d, convTranspose2d } from './ops/convolut
 export { crossEntropy, IGNORE_INDEX } from './ops/cross-entropy.ts';
 export { cumSum } from './ops/cumulative.ts';
 export { einsum } from './ops/einsum.ts';
-export { embedding, gather, scatterAdd, scatterAddRows, takeAlongAxis } from './ops/indexing.ts';
+export { addAt, embedding, gather, scatterAdd, scatterAddRows, takeAlongAxis } from './ops/indexing.ts';
+export {
+	type LinearCrossEntropyOptions,
+	type LossOptions,
+	linearCrossEntropy,
+	smoothedCrossEntropy,
+} from './ops/linear-cross-entropy.ts';
 export { causalMask, oneHot, tril, triu } from './ops/masks.ts';
 export { linear, matmul } from './ops/matmul.ts';
 export * from './ops/movement.ts';

@@ -2,9 +2,9 @@
  * @file What an op is: shape rule, gradient, lowering, plain reference and samples in one object. Adding an op is adding
  * one object with `defineOp`; the generic test in ops.test.ts then checks shape, value and gradient of every sample.
  */
-import { fileURLToPath } from 'node:url';
 import { ShapeError } from '../base/errors.ts';
 import type { DType } from '../base/host-tensor.ts';
+import { callerLine } from './caller.ts';
 import type { Emitter } from './emitter.ts';
 import type { NDArray } from './reference.ts';
 import { formatShape } from './shape.ts';
@@ -93,6 +93,21 @@ export function allOps(): ReadonlyMap<string, AnyOp> {
 }
 
 /**
+ * Runs a step of building the graph; a ShapeError that does not say where it happened gets the op, the shapes and the
+ * caller's line.
+ */
+export function located<T>(name: string, inputs: readonly TensorType[], build: () => T): T {
+	try {
+		return build();
+	} catch (error) {
+		if (!(error instanceof ShapeError) || error.details.where !== undefined) throw error;
+		const shapes = inputs.map(({ dtype, shape }) => `${dtype}${formatShape(shape)}`).join(', ');
+		const summary = error.message.split('\n')[0] as string;
+		throw new ShapeError(`${summary}${callerLine()}`, { ...error.details, where: `${name}(${shapes})`, cause: error });
+	}
+}
+
+/**
  * Applies an op: checks the types and makes the node.
  * @throws ShapeError naming the op, the shapes, and the caller's line
  */
@@ -101,19 +116,7 @@ export function apply<Attributes>(
 	inputs: readonly Tensor[],
 	attributes: Attributes,
 ): readonly Tensor[] {
-	let types: readonly TensorType[];
-	try {
-		types = op.infer(inputs, attributes);
-	} catch (error) {
-		if (!(error instanceof ShapeError) || error.details.where !== undefined) throw error;
-		const shapes = inputs.map((input) => `${input.dtype}${formatShape(input.shape)}`).join(', ');
-		const summary = error.message.split('\n')[0] as string;
-		throw new ShapeError(`${summary}${callerLine()}`, {
-			...error.details,
-			where: `${op.name}(${shapes})`,
-			cause: error,
-		});
-	}
+	const types = located(op.name, inputs, () => op.infer(inputs, attributes));
 	return new GraphNode(op as AnyOp, inputs, attributes, types).outputs;
 }
 
@@ -124,19 +127,4 @@ export function apply1<Attributes>(
 	attributes: Attributes,
 ): Tensor {
 	return apply(op, inputs, attributes)[0] as Tensor;
-}
-
-const graphRoom = fileURLToPath(new URL('.', import.meta.url));
-
-/** The first stack frame outside this room: the line of the model that built the graph. */
-function callerLine(): string {
-	const frames = new Error().stack?.split('\n') ?? [];
-	for (const frame of frames.slice(1)) {
-		const match = /\(?((?:file:\/\/)?[^\s()]+):(\d+):(\d+)\)?$/.exec(frame.trim());
-		if (match === null) continue;
-		const file = (match[1] as string).startsWith('file://') ? fileURLToPath(match[1] as string) : (match[1] as string);
-		if (file.startsWith('node:') || (file.startsWith(graphRoom) && !file.endsWith('.test.ts'))) continue;
-		return ` (at ${file}:${match[2]})`;
-	}
-	return '';
 }

@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../base/errors.ts';
 import { vectorJacobian, zerosLike } from './gradients.ts';
-import { apply, defineOp } from './op.ts';
+import { apply, defineOp, located } from './op.ts';
 import { add } from './ops/arithmetic.ts';
 import { placeholder } from './ops/source.ts';
 import { dependents, substitute } from './rewrite.ts';
@@ -19,8 +19,11 @@ export interface ScanAttributes {
 	readonly slices: number;
 	readonly length: Dim;
 	readonly reverse: boolean;
-	/** The loop this one repeats with further stacked outputs; the original is dropped when both are in a graph. */
-	readonly extends?: GraphNode;
+	/**
+	 * Shared by a loop and its repetitions with further stacked outputs, also after they were copied; of those in one
+	 * graph on equal inputs, only the longest is kept (mergeScans).
+	 */
+	readonly family: { readonly outputs: number };
 }
 
 export const scanOp = defineOp<ScanAttributes>({
@@ -81,6 +84,31 @@ export function scan(
 	body: (carry: readonly Tensor[], slice: readonly Tensor[]) => ScanStep,
 	options: { readonly reverse?: boolean } = {},
 ): { readonly carry: readonly Tensor[]; readonly stacked: readonly Tensor[] } {
+	const length = located('scan', slices, () => commonLength(slices));
+	const types: TensorType[] = [...init, ...slices.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }))];
+	const traced = trace(types, (args) => {
+		const step = body(args.slice(0, init.length), args.slice(init.length));
+		located('scan', init, () => {
+			if (step.carry.length === init.length) return;
+			throw new ShapeError('the body returns another number of carries', {
+				expected: `${init.length}`,
+				found: `${step.carry.length}`,
+			});
+		});
+		return [...step.carry, ...(step.stacked ?? [])];
+	});
+	const outputs = apply(scanOp, [...init, ...slices, ...traced.captured], {
+		body: traced,
+		carries: init.length,
+		slices: slices.length,
+		length,
+		reverse: options.reverse ?? false,
+		family: { outputs: traced.results.length },
+	});
+	return { carry: outputs.slice(0, init.length), stacked: outputs.slice(init.length) };
+}
+
+function commonLength(slices: readonly Tensor[]): Dim {
 	const [first] = slices;
 	if (first === undefined || first.rank === 0) throw new ShapeError('a scan needs at least one tensor to walk along');
 	const length = first.shape[0] as Dim;
@@ -92,25 +120,7 @@ export function scan(
 			});
 		}
 	}
-	const types: TensorType[] = [...init, ...slices.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }))];
-	const traced = trace(types, (args) => {
-		const step = body(args.slice(0, init.length), args.slice(init.length));
-		if (step.carry.length !== init.length) {
-			throw new ShapeError('the body returns another number of carries', {
-				expected: `${init.length}`,
-				found: `${step.carry.length}`,
-			});
-		}
-		return [...step.carry, ...(step.stacked ?? [])];
-	});
-	const outputs = apply(scanOp, [...init, ...slices, ...traced.captured], {
-		body: traced,
-		carries: init.length,
-		slices: slices.length,
-		length,
-		reverse: options.reverse ?? false,
-	});
-	return { carry: outputs.slice(0, init.length), stacked: outputs.slice(init.length) };
+	return length;
 }
 
 /**
@@ -121,7 +131,7 @@ export function scan(
 function scanGradient(
 	node: GraphNode,
 	inputs: readonly Tensor[],
-	{ body, carries, slices, length, reverse }: ScanAttributes,
+	{ body, carries, slices, length, reverse, family }: ScanAttributes,
 	outputGradients: readonly (Tensor | undefined)[],
 	needs: (i: number) => boolean,
 ): (Tensor | undefined)[] {
@@ -154,7 +164,7 @@ function scanGradient(
 					slices,
 					length,
 					reverse,
-					extends: node,
+					family,
 				});
 	const storedStacks = extended.slice(results.length);
 
@@ -195,6 +205,7 @@ function scanGradient(
 		slices: walked.length,
 		length,
 		reverse: !reverse,
+		family: { outputs: closed.results.length },
 	});
 
 	const result: (Tensor | undefined)[] = new Array(inputs.length).fill(undefined);

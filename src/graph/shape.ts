@@ -1,5 +1,6 @@
 /** @file Dimensions: a number, or a polynomial over named sizes (`batch`, `time`, `past`) that are known at run time. */
 import { ShapeError } from '../base/errors.ts';
+import { callerLine } from './caller.ts';
 
 /** A symbolic size such as `batch * time` or `past + time`: a sum of products of names with integer factors. */
 export class SymbolicDim {
@@ -120,13 +121,13 @@ export function isStatic(shape: Shape): shape is readonly number[] {
  */
 export function staticShape(shape: Shape, why: string): readonly number[] {
 	if (isStatic(shape)) return shape;
-	throw new ShapeError(`${why} needs a shape known at build time`, { found: formatShape(shape) });
+	throw new ShapeError(`${why} needs a shape known at build time${callerLine()}`, { found: formatShape(shape) });
 }
 
 /** A dimension that must be a number. */
 export function staticDim(value: Dim, why: string): number {
 	if (typeof value === 'number') return value;
-	throw new ShapeError(`${why} needs a size known at build time`, { found: value.key });
+	throw new ShapeError(`${why} needs a size known at build time${callerLine()}`, { found: value.key });
 }
 
 export function formatShape(shape: Shape): string {
@@ -170,7 +171,10 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
 export function normalizeAxis(axis: number, rank: number, what: string): number {
 	const result = axis < 0 ? axis + rank : axis;
 	if (!Number.isInteger(axis) || result < 0 || result >= rank) {
-		throw new ShapeError(`${what}: axis ${axis} does not exist`, { expected: `an axis of a rank-${rank} tensor` });
+		throw new ShapeError(`axis ${axis} does not exist${callerLine()}`, {
+			where: what,
+			expected: `an axis of a rank-${rank} tensor`,
+		});
 	}
 	return result;
 }

@@ -52,7 +52,7 @@ const layerOverride = z
 /** Keys of a stack, to be spread into the schema of an architecture. */
 export const stackShape = {
 	dim: z.int().min(1).describe('Width of the residual stream (d_model).'),
-	layers: z.int().min(1).describe('Number of layers.'),
+	layers: z.int().min(1).max(10_000).describe('Number of layers.'),
 	heads: z.int().min(1).describe('Attention heads.'),
 	maxLength: z.int().min(1).default(1024).describe('Longest text in tokens; learned positions cover this many.'),
 	layerMode: z
@@ -80,7 +80,9 @@ export const stackShape = {
 	layerOverrides: z.array(layerOverride).default([]).describe('Other parts in some layers; later entries win.'),
 } as const;
 
-const stackConfig = z.strictObject(stackShape);
+export const stackConfig = z.strictObject(stackShape);
+/** Settings of a stack as a user writes them. */
+export type StackConfigInput = z.input<typeof stackConfig>;
 /** Settings of a stack with all defaults filled in. */
 export type StackConfig = z.output<typeof stackConfig>;
 

@@ -2,7 +2,7 @@
 
 import type { Dim } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { attend, mergeHeads, splitHeads } from './attention.ts';
+import { type AttendResult, attend, mergeHeads, splitHeads } from './attention.ts';
 import { dropout } from './dropout.ts';
 import type { LayerContext } from './layer-context.ts';
 import { crossAttentionMask } from './masks.ts';
@@ -13,8 +13,8 @@ import type { Pass } from './pass.ts';
 export interface CrossAttention {
 	/** Keys and values [batch, heads, source, headDim] of an encoder output [batch, source, dim]. */
 	readonly memory: (hidden: Tensor) => readonly [Tensor, Tensor];
-	/** x [batch, time, dim] -> [batch, time, dim]. */
-	readonly apply: (x: Tensor, pass: Pass, memory: readonly [Tensor, Tensor]) => Tensor;
+	/** x [batch, time, dim] -> output [batch, time, dim] and weights [batch, heads, time, source]. */
+	readonly apply: (x: Tensor, pass: Pass, memory: readonly [Tensor, Tensor]) => AttendResult;
 	/** For one token of the decoder, without the keys and values of the source. */
 	readonly flops: (sourceLength: number) => number;
 	readonly heads: number;
@@ -39,11 +39,11 @@ export function crossAttention(layer: ParameterScope, context: LayerContext): Cr
 			splitHeads(projections.v.apply(hidden), heads),
 		],
 		apply: (x, pass, [keys, values]) => {
-			const { output } = attend(splitHeads(projections.q.apply(x), heads), keys, values, {
+			const { output, weights } = attend(splitHeads(projections.q.apply(x), heads), keys, values, {
 				bias: [position.crossBias?.(pass, keys.shape[2] as Dim), crossAttentionMask(pass)],
-				onWeights: (weights) => dropout(weights, context.dropout.attention, pass, 'encoder_attn.weights'),
+				onWeights: (probabilities) => dropout(probabilities, context.dropout.attention, pass, 'encoder_attn.weights'),
 			});
-			return projections.out.apply(mergeHeads(output));
+			return { output: projections.out.apply(mergeHeads(output)), weights };
 		},
 		flops: (sourceLength) => projections.q.flops + projections.out.flops + 4 * heads * headDim * sourceLength,
 	};

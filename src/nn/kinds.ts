@@ -5,6 +5,7 @@ import './position/learned.ts';
 import './position/sinusoidal.ts';
 import './position/rotary.ts';
 import './position/relative-bias.ts';
+import './position/combined.ts';
 import './mixer/attention.ts';
 import './feed-forward/mlp.ts';
 import './feed-forward/glu.ts';

@@ -43,7 +43,7 @@ export function transformerLayer(scope: ParameterScope, parts: LayerParts, conte
 			if (cross !== undefined && crossNorm !== undefined) {
 				x = connect(x, crossNorm, (normed) => {
 					const keysAndValues = (memory ?? cross.memory(pass.memory)) as readonly [Tensor, Tensor];
-					return join(cross.apply(normed, pass, keysAndValues), 'encoder_attn');
+					return join(cross.apply(normed, pass, keysAndValues).output, 'encoder_attn');
 				});
 			}
 			let auxiliaryLosses: readonly Tensor[] = [];

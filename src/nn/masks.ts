@@ -1,6 +1,7 @@
 /** @file Additive attention masks: 0 where a query may look, a large negative number where it may not. */
-import { equal, greaterEqual, logicalAnd, where } from '../graph/ops/compare.ts';
-import { arange, expandDims } from '../graph/ops/movement.ts';
+import { equal, logicalAnd, where } from '../graph/ops/compare.ts';
+import { causalMask } from '../graph/ops/masks.ts';
+import { expandDims } from '../graph/ops/movement.ts';
 import { scalar } from '../graph/ops/source.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Pass } from './pass.ts';
@@ -24,11 +25,7 @@ export function selfAttentionMask(pass: Pass, causal: boolean): Tensor | undefin
 		const { keyMask, segmentIds } = pass.options;
 		const conditions: Tensor[] = [];
 		// A single new token sees all there is.
-		if (causal && pass.time !== 1) {
-			const queries = expandDims(arange(pass.past, pass.keys), 1);
-			const keys = expandDims(arange(0, pass.keys), 0);
-			conditions.push(expandDims(greaterEqual(queries, keys), [0, 1]));
-		}
+		if (causal && pass.time !== 1) conditions.push(expandDims(causalMask(pass.time, pass.keys), [0, 1]));
 		if (keyMask !== undefined) conditions.push(expandDims(keyMask, [1, 2]));
 		if (segmentIds !== undefined) {
 			conditions.push(equal(expandDims(segmentIds, [1, 3]), expandDims(segmentIds, [1, 2])));

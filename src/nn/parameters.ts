@@ -116,22 +116,30 @@ export function stackParameters(
 	const result = new Map<string, HostTensor>();
 	for (const spec of specs) {
 		const size = elementCount(spec.shape);
-		const data = new Float32Array(elementCount(fullShape(spec)));
-		savedNames(spec).forEach((name, i) => {
-			const value = saved.get(name);
-			if (value === undefined)
-				throw new ConfigError(`the weights have no tensor "${name}"`, { expected: `[${spec.shape.join(', ')}]` });
-			if (value.dims.join() !== spec.shape.join()) {
-				throw new ConfigError(`the tensor "${name}" has another shape than the model`, {
-					expected: `[${spec.shape.join(', ')}]`,
-					found: `[${value.dims.join(', ')}]`,
-				});
-			}
-			data.set(value.data as Float32Array, i * size);
+		// Nothing is allocated before the shapes are known to be those of tensors that exist.
+		const parts = savedNames(spec).map((name) => savedTensor(name, spec, saved));
+		const data = new Float32Array(size * parts.length);
+		parts.forEach((part, i) => {
+			data.set(part.data as Float32Array, i * size);
 		});
 		result.set(spec.name, { dtype: 'float32', dims: [...fullShape(spec)], data });
 	}
 	return result;
+}
+
+function savedTensor(
+	name: string,
+	spec: ParameterSpec,
+	saved: { get(name: string): HostTensor | undefined },
+): HostTensor {
+	const value = saved.get(name);
+	const expected = `float32[${spec.shape.join(', ')}]`;
+	if (value === undefined) throw new ConfigError(`the weights have no tensor "${name}"`, { expected });
+	const found = `${value.dtype}[${value.dims.join(', ')}]`;
+	if (found !== expected) {
+		throw new ConfigError(`the tensor "${name}" has another type than the model`, { expected, found });
+	}
+	return value;
 }
 
 /** Turns a full name, the shape of one layer's parameter and hints into a tensor. */

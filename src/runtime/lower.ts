@@ -43,6 +43,8 @@ class GraphBuilder {
 	private readonly byIdentity = new Map<object, string>();
 	private readonly sizes = new Map<string, () => string>();
 	private readonly sizeNames = new Map<string, string>();
+	/** Names given by the user. */
+	private readonly taken = new Set<string>();
 	private counter = 0;
 
 	constructor({ bound = new Map(), standardOnly = false }: LowerOptions) {
@@ -51,22 +53,35 @@ class GraphBuilder {
 		this.root = new Scope(this, undefined);
 	}
 
+	/** A name that nothing else has. */
 	fresh(hint: string): string {
-		return `${hint}_${this.counter++}`;
+		let name: string;
+		do name = `${hint}_${this.counter++}`;
+		while (this.taken.has(name));
+		return name;
 	}
 
 	build(names: readonly string[], results: readonly Tensor[]): LoweredGraph {
 		const order = topologicalOrder(results);
 		const inputs: OnnxValue[] = [];
+		for (const name of names) this.taken.add(name);
 		for (const node of order) {
 			if (node.op.name !== 'input') continue;
 			const { name } = node.attributes as InputAttributes;
 			const tensor = node.outputs[0] as Tensor;
+			if (this.taken.has(name)) {
+				throw new ShapeError(
+					names.includes(name)
+						? `an input and an output of the graph are both named "${name}"`
+						: `two graph inputs are named "${name}"`,
+					{ fix: 'give each a name of its own; to use one input twice, make it once' },
+				);
+			}
+			this.taken.add(name);
 			const value = this.bound.get(name);
 			if (value !== undefined) {
 				this.initializers.push({ name, value: checkBound(name, value, tensor) });
 			} else {
-				if (inputs.some((known) => known.name === name)) throw new ShapeError(`two graph inputs are named "${name}"`);
 				inputs.push({ name, dtype: tensor.dtype, shape: tensor.shape });
 				this.registerSizes(name, tensor.shape);
 			}
@@ -128,6 +143,8 @@ class GraphBuilder {
 			});
 		}
 		const value = make();
+		// Loop bodies may read it later.
+		this.readInside.add(value);
 		this.sizeNames.set(name, value);
 		return value;
 	}

@@ -28,16 +28,17 @@ export function graphOf(outputs: Readonly<Record<string, Tensor>>): Graph {
 	return { inputs, outputs: new Map(Object.entries(outputs)) };
 }
 
-/** Model bytes with large initializers beside them, under one name each. */
-export function encodeWithExternalData(
-	graph: Graph,
-	options: LowerOptions = {},
-): {
+/** A lowered model as plain data: it can be sent to another thread. */
+export interface EncodedModel {
 	readonly model: Uint8Array;
+	/** Bytes of large initializers, by the file name used in the model. */
 	readonly external: ReadonlyMap<string, Uint8Array>;
 	readonly inputs: readonly OnnxValue[];
 	readonly outputs: readonly OnnxValue[];
-} {
+}
+
+/** Model bytes with large initializers beside them, under one name each. */
+export function encodeWithExternalData(graph: Graph, options: LowerOptions = {}): EncodedModel {
 	const { onnx, inputs, outputs } = lower(graph, options);
 	const external = new Map<string, Uint8Array>();
 	const initializers = onnx.initializers.map((initializer) => {
@@ -78,29 +79,36 @@ export class Program {
 	 * @throws ShapeError when the graph is not consistent, DeviceError when the device is missing
 	 */
 	static async compile(outputs: Readonly<Record<string, Tensor>>, options: CompileOptions = {}): Promise<Program> {
-		const { model, external, inputs, outputs: results } = encodeWithExternalData(graphOf(outputs), options);
+		return Program.fromEncoded(encodeWithExternalData(graphOf(outputs), options), options);
+	}
+
+	/** Creates the session of a lowered model, in any thread. @throws DeviceError when the device is missing */
+	static async fromEncoded(encoded: EncodedModel, options: CompileOptions = {}): Promise<Program> {
+		const { model, external, inputs, outputs } = encoded;
 		const settings = external.size === 0 ? options : { ...options, externalData: external };
 		const create = options.cache === false || options.profilePrefix !== undefined ? createSession : cachedSession;
 		const session = await create(model, settings);
-		return new Program(session, options.device ?? 'cpu', inputs, results, model.byteLength);
+		return new Program(session, options.device ?? 'cpu', inputs, outputs, model.byteLength);
 	}
 
 	/**
 	 * Runs the graph. Inputs the graph does not need are ignored. Where `into` has a tensor for an output, the result
-	 * is written there.
+	 * is written there. With `wanted`, only those outputs are handed over.
 	 * @throws InputError when an input is missing, ShapeError when one does not fit
 	 */
 	async run(
 		feeds: Readonly<Record<string, HostTensor>>,
 		into: Readonly<Record<string, HostTensor>> = {},
+		wanted?: readonly string[],
 	): Promise<Record<string, HostTensor>> {
 		const ort = await loadOrt();
 		const prepared = await this.prepare(feeds);
 		const fetches: Record<string, OrtTensor | null> = {};
-		for (const { name } of this.outputs) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
+		const names = wanted ?? this.outputs.map(({ name }) => name);
+		for (const name of names) fetches[name] = into[name] === undefined ? null : toOrt(ort, into[name]);
 		const results = await this.session.run(prepared, fetches as InferenceSession.FetchesType);
 		const outputs: Record<string, HostTensor> = {};
-		for (const { name } of this.outputs) outputs[name] = into[name] ?? fromOrt(results[name] as OrtTensor);
+		for (const name of names) outputs[name] = into[name] ?? fromOrt(results[name] as OrtTensor);
 		return outputs;
 	}
 

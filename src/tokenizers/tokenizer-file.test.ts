@@ -40,6 +40,10 @@ test('what is wrong with a file is named with its key', () => {
 		[broken(llamaStyle(), ['added_tokens', '1', 'id'], 9e15), /added_tokens/],
 		[broken(llamaStyle(), ['added_tokens', '1', 'content'], ''), /added_tokens\.1\.content/],
 		[broken(llamaStyle(), ['post_processor', 'special_tokens', '<s>', 'ids'], [7]), /post_processor/],
+		[
+			broken(llamaStyle(), ['post_processor', 'single'], [{ Sequence: { id: 'B', type_id: 0 } }]),
+			/post_processor\.single/,
+		],
 		[broken(llamaStyle(), ['normalizer'], { type: 'Prepend' }), /normalizer\.prepend/],
 		[broken(llamaStyle(), ['normalizer'], { type: 'Nmt' }), /normalizer[\s\S]*Nmt/],
 		[broken(llamaStyle(), ['pre_tokenizer'], { type: 'FixedLength', length: 0 }), /length/],
@@ -78,6 +82,9 @@ test('deep nesting is refused without running out of stack', () => {
 	let nested: unknown = { type: 'NFC' };
 	for (let i = 0; i < 100_000; i++) nested = { type: 'Sequence', normalizers: [nested] };
 	assert.throws(() => Tokenizer.fromJson({ ...llamaStyle(), normalizer: nested }), FormatError);
+	const cyclic: Record<string, unknown> = { ...llamaStyle() };
+	cyclic.normalizer = [cyclic, cyclic];
+	assert.throws(() => Tokenizer.fromJson(cyclic), FormatError);
 	const six = ['a', 'b', 'c', 'd', 'e', 'f'].reduce<unknown>((inner) => ({ type: 'Sequence', normalizers: [inner] }), {
 		type: 'NFC',
 	});
@@ -180,5 +187,10 @@ function mutate(base: string, random: RandomStream): unknown {
 		else if (sort === 2) parent[`${key}x`] = parent[key];
 		else parent[key] = VALUES[random.integer(VALUES.length)];
 	}
-	return json;
+	try {
+		return JSON.parse(JSON.stringify(json));
+	} catch {
+		// It came to contain itself, or grew too large.
+		return undefined;
+	}
 }

@@ -121,13 +121,14 @@ function checkSize(path: string, limit: number): void {
 
 /** Refuses JSON nested so deep that a recursive reader would run out of stack. */
 function checkDepth(json: unknown, where: string): void {
-	let level: unknown[] = [json];
-	for (let depth = 0; level.length > 0; depth++) {
+	// A set, so that values that contain themselves or share parts do not multiply.
+	let level = new Set<unknown>([json]);
+	for (let depth = 0; level.size > 0; depth++) {
 		if (depth > MAX_DEPTH) throw new FormatError(`is nested deeper than ${MAX_DEPTH} levels`, { where });
-		const next: unknown[] = [];
+		const next = new Set<unknown>();
 		for (const value of level) {
 			if (typeof value !== 'object' || value === null) continue;
-			for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) next.push(inner);
+			for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) next.add(inner);
 		}
 		level = next;
 	}
@@ -192,6 +193,13 @@ function checkPostProcessor(file: TokenizerFile, where: string): void {
 		}
 		if (part.type !== 'TemplateProcessing') continue;
 		const stated = (part.special_tokens ?? {}) as Record<string, { ids: number[] }>;
+		const texts = (part.single as { Sequence?: { id: string } }[]).flatMap(({ Sequence }) => Sequence?.id ?? []);
+		if (texts.join() !== 'A')
+			throw new FormatError('the template of a single text must hold that text once', {
+				where: `${where}: ${key}.single`,
+				expected: 'one Sequence with id A',
+				found: texts.length === 0 ? 'no Sequence' : `Sequences ${texts.join(', ')}`,
+			});
 		for (const field of ['single', 'pair']) {
 			for (const [i, item] of (part[field] as { SpecialToken?: { id: string } }[]).entries()) {
 				if (item.SpecialToken === undefined) continue;

@@ -117,7 +117,8 @@ function parseMerges(
 ): [string, string][] {
 	if (merges.length > MAX_MERGES) throw tooMany(where, merges.length, MAX_MERGES);
 	const legacy = typeof merges[0] === 'string';
-	return merges.map((merge, i) => {
+	// Array.from also visits holes, which arrays not made by JSON.parse can have.
+	return Array.from(merges, (merge, i) => {
 		// Old files write "a b"; the pair form came when tokens were allowed to hold spaces.
 		const parts = legacy && typeof merge === 'string' ? merge.split(' ') : merge;
 		if (!Array.isArray(parts) || parts.length !== 2 || typeof parts[0] !== 'string' || typeof parts[1] !== 'string')

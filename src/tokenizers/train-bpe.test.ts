@@ -204,4 +204,5 @@ test('bad options name the option', async () => {
 			return true;
 		});
 	await assert.rejects(trainBpe([''], { vocabSize: 300 }), InputError);
+	await assert.rejects(trainBpe('one text', { vocabSize: 300 }), InputError);
 });

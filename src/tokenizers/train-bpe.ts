@@ -93,6 +93,13 @@ export async function trainBpe(
 	hooks: BpeTrainingHooks = {},
 ): Promise<{ tokenizer: Tokenizer; stats: BpeTrainingStats }> {
 	const options = parseOptions(config);
+	// A string is an iterable of its characters, which is never what is meant.
+	if (typeof documents === 'string')
+		throw new InputError('is one string', {
+			where: 'documents',
+			expected: 'an iterable of strings',
+			fix: 'pass [text]',
+		});
 	const pace = new Pace(hooks);
 	const words = new WordCounts({ maxWords: options.maxWords, maxBytes: options.maxWordTableBytes });
 	const splitter = new AddedTokenSplitter(specialTokensOf(options.specialTokens));

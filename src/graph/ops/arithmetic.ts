@@ -1,6 +1,6 @@
 /** @file Binary arithmetic with NumPy broadcasting. */
 import { ShapeError } from '../../base/errors.ts';
-import { apply1, defineOp, type OpDefinition, type OpSample } from '../op.ts';
+import { apply1, defineOp, located, type OpDefinition, type OpSample } from '../op.ts';
 import { mapN } from '../reference.ts';
 import { broadcastShapes, formatShape, type Shape } from '../shape.ts';
 import { isFloat, type Tensor, type TensorLike, type TensorType } from '../tensor.ts';
@@ -187,7 +187,9 @@ export function div(a: TensorLike, b: TensorLike): Tensor {
 	if (typeof a !== 'number' && isConstant(b, 1)) return a;
 	if (typeof a !== 'number' && typeof b === 'number' && isFloat(a.dtype)) return mul(a, 1 / b);
 	const [left, right] = [toTensor(a, b), toTensor(b, a)];
-	if (!isFloat(left.dtype)) throw new ShapeError('div is for floats', { found: left.dtype, fix: 'use intDiv' });
+	located('div', [left, right], () => {
+		if (!isFloat(left.dtype)) throw new ShapeError('div is for floats', { found: left.dtype, fix: 'use intDiv' });
+	});
 	return apply1(divOp, [left, right], null);
 }
 /** Integer division toward zero. */

@@ -1,7 +1,7 @@
 /** @file Convolutions over one or two spatial axes (NCHW), and their transposes. */
 import { ShapeError } from '../../base/errors.ts';
 import type { OnnxAttributes } from '../emitter.ts';
-import { apply1, defineOp, type OpDefinition, type OpSample } from '../op.ts';
+import { apply1, defineOp, located, type OpDefinition, type OpSample } from '../op.ts';
 import { forEachIndex, type NDArray, ndarray, stridesOf } from '../reference.ts';
 import { addDims, type Dim, dimsEqual, divideDims, formatShape, multiplyDims, subtractDims } from '../shape.ts';
 import { isFloat, type Tensor, type TensorType } from '../tensor.ts';
@@ -286,12 +286,11 @@ export interface ConvOptions {
 	readonly groups?: number;
 }
 
-function resolve(name: string, axes: number, options: ConvOptions): ConvAttributes {
+function resolve(axes: number, options: ConvOptions): ConvAttributes {
 	const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
 	const each = <T>(value: number | readonly T[], what: string): (T | number)[] => {
 		const list = typeof value === 'number' ? new Array<number>(axes).fill(value) : [...value];
-		if (list.length !== axes)
-			throw new ShapeError(`${name}: ${what} needs ${axes} entries`, { found: `${list.length}` });
+		if (list.length !== axes) throw new ShapeError(`${what} needs ${axes} entries`, { found: `${list.length}` });
 		return list;
 	};
 	const sides = each(padding, 'padding').map((entry) => (typeof entry === 'number' ? [entry, entry] : entry));
@@ -306,7 +305,7 @@ function resolve(name: string, axes: number, options: ConvOptions): ConvAttribut
 	const whole = (values: readonly number[], least: number): boolean =>
 		values.every((value) => Number.isInteger(value) && value >= least);
 	if (!whole([...strides, ...dilations, groups], 1) || !whole([...before, ...after], 0)) {
-		throw new ShapeError(`${name}: settings are out of range`, {
+		throw new ShapeError('settings are out of range', {
 			expected: 'integer strides, dilations and groups from 1, padding from 0',
 		});
 	}
@@ -315,8 +314,10 @@ function resolve(name: string, axes: number, options: ConvOptions): ConvAttribut
 
 const convolution =
 	(name: string, axes: number) =>
-	(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor =>
-		apply1(convOp, bias === undefined ? [x, weight] : [x, weight, bias], resolve(name, axes, options));
+	(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor => {
+		const attributes = located(name, [x, weight], () => resolve(axes, options));
+		return apply1(convOp, bias === undefined ? [x, weight] : [x, weight, bias], attributes);
+	};
 
 /** x [batch, in, time], weight [out, in / groups, kernel], bias [out] -> [batch, out, time']. */
 export const conv1d = convolution('conv1d', 1);
@@ -333,7 +334,7 @@ const transposedConvolution =
 	(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvTransposeOptions = {}): Tensor => {
 		const { outputPadding = 0 } = options;
 		const rows = typeof outputPadding === 'number' ? new Array<number>(axes).fill(outputPadding) : outputPadding;
-		const attributes = { ...resolve(name, axes, options), outputPadding: rows };
+		const attributes = { ...located(name, [x, weight], () => resolve(axes, options)), outputPadding: rows };
 		return apply1(convTransposeOp, bias === undefined ? [x, weight] : [x, weight, bias], attributes);
 	};
 

@@ -1,5 +1,6 @@
 /** @file Einstein summation, taken apart into transposes, reshapes, matrix products and sums; gradients follow. */
 import { ShapeError } from '../../base/errors.ts';
+import { callerLine } from '../caller.ts';
 import { type Dim, dimsEqual, formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { mul } from './arithmetic.ts';
@@ -23,7 +24,7 @@ interface Term {
 export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor {
 	const fail = (problem: string, expected: string): never => {
 		const shapes = operands.map(({ shape }) => formatShape(shape)).join(', ');
-		throw new ShapeError(problem, { where: `einsum("${equation}", ${shapes})`, expected });
+		throw new ShapeError(`${problem}${callerLine()}`, { where: `einsum("${equation}", ${shapes})`, expected });
 	};
 	const compact = equation.replaceAll(' ', '');
 	if (!/^[A-Za-z.]*(,[A-Za-z.]*)*(->[A-Za-z.]*)?$/.test(compact)) {

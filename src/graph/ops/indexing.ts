@@ -3,7 +3,7 @@ import { ShapeError } from '../../base/errors.ts';
 import { elementCount } from '../../base/host-tensor.ts';
 import { apply1, defineOp } from '../op.ts';
 import { forEachIndex, ndarray, stridesOf } from '../reference.ts';
-import { type Dim, dimsEqual, formatShape, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
+import { type Dim, dimsEqual, formatShape, normalizeAxis, type Shape, shapesEqual, sizeOf } from '../shape.ts';
 import type { Tensor, TensorType } from '../tensor.ts';
 import { transpose } from './movement.ts';
 
@@ -244,4 +244,51 @@ const scatterAddOp = defineOp<ScatterAttributes>({
 /** Zeros of `shape` with `values` added at `indices` along `axis`: the transpose of takeAlongAxis. */
 export function scatterAdd(shape: Shape, indices: Tensor, values: Tensor, axis: number): Tensor {
 	return apply1(scatterAddOp, [indices, values], { shape, axis: normalizeAxis(axis, shape.length, 'scatterAdd') });
+}
+
+const addAtOp = defineOp<AxisAttributes>({
+	name: 'addAt',
+	infer: ([x, indices, values], { axis }) => {
+		requireIndices(indices!);
+		sameOutsideAxis(x!, indices!, axis);
+		if (!shapesEqual(indices!.shape, values!.shape) || values!.dtype !== x!.dtype) {
+			throw new ShapeError('values do not fit', {
+				expected: `${x!.dtype}${formatShape(indices!.shape)}`,
+				found: `${values!.dtype}${formatShape(values!.shape)}`,
+			});
+		}
+		return [x!];
+	},
+	gradient: ({ inputs: [, indices], attributes: { axis }, needs }, [dy]) => [
+		dy,
+		undefined,
+		dy && needs(2) ? takeAlongAxis(dy, indices!, axis) : undefined,
+	],
+	lower: (emitter, inputs, { attributes: { axis } }) => [
+		emitter.node('ScatterElements', inputs, { attributes: { axis, reduction: 'add' } }),
+	],
+	reference: ([x, indices, values], { axis }) => {
+		const result = ndarray(x!.dtype, x!.dims, x!.data);
+		const strides = stridesOf(x!.dims);
+		forEachIndex(indices!.dims, (index, flat) => {
+			const at = wrap(indices!.data[flat] as number, x!.dims[axis] as number);
+			result.data[offsetWith(index, axis, at, strides)]! += values!.data[flat] as number;
+		});
+		return [result];
+	},
+	samples: [
+		{
+			inputs: [{ dims: [3, 5] }, { dims: [3, 2], dtype: 'int64', range: [0, 4] }, { dims: [3, 2] }],
+			attributes: { axis: 1 },
+		},
+		{
+			inputs: [{ dims: [3, 2] }, { dims: [5, 2], dtype: 'int32', range: [0, 2] }, { dims: [5, 2] }],
+			attributes: { axis: 0 },
+		},
+	],
+});
+
+/** `x` with `values` added at `indices` along `axis`; repeated indices add up. */
+export function addAt(x: Tensor, indices: Tensor, values: Tensor, axis: number): Tensor {
+	return apply1(addAtOp, [x, indices, values], { axis: normalizeAxis(axis, x.rank, 'addAt') });
 }

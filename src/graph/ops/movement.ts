@@ -1,7 +1,7 @@
 /** @file Moving values without computing: reshape, transpose, expand, slice, concat, pad, flip. */
 import { ShapeError } from '../../base/errors.ts';
 import type { DType } from '../../base/host-tensor.ts';
-import { apply, apply1, defineOp } from '../op.ts';
+import { apply, apply1, defineOp, located } from '../op.ts';
 import { broadcastOffset, forEachIndex, type NDArray, ndarray, stridesOf } from '../reference.ts';
 import {
 	addDims,
@@ -52,7 +52,7 @@ const reshapeOp = defineOp<{ readonly shape: Shape }>({
 
 /** The same elements in another shape; one dimension may be -1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-	const resolved = inferMinusOne(x, shape);
+	const resolved = located('reshape', [x], () => inferMinusOne(x, shape));
 	if (shapesEqual(x.shape, resolved)) return x;
 	if (x.node.op === reshapeOp) return reshape(x.node.inputs[0] as Tensor, resolved);
 	return apply1(reshapeOp, [x], { shape: resolved });
@@ -65,10 +65,15 @@ function inferMinusOne(x: Tensor, shape: Shape): Shape {
 	const missing = divideDims(sizeOf(x.shape), rest);
 	if (missing === undefined || shape.lastIndexOf(-1) !== at) {
 		throw new ShapeError('cannot infer the dimension given as -1', {
-			where: `reshape(${formatShape(x.shape)} to ${formatShape(shape)})`,
+			expected: 'one -1, and other sizes that divide the number of elements',
+			found: formatShape(shape),
 		});
 	}
 	return shape.map((value, axis) => (axis === at ? missing : value));
+}
+
+function fail(problem: string): never {
+	throw new ShapeError(problem);
 }
 
 /** Merges all leading axes: [..., last] to [rows, last]. */
@@ -91,8 +96,9 @@ export function expandDims(x: Tensor, axes: number | readonly number[]): Tensor 
 export function squeeze(x: Tensor, axes: number | readonly number[]): Tensor {
 	const removed = new Set([axes].flat().map((axis) => normalizeAxis(axis, x.rank, 'squeeze')));
 	for (const axis of removed) {
-		if (x.shape[axis] !== 1)
-			throw new ShapeError(`cannot squeeze axis ${axis} of ${formatShape(x.shape)}`, { expected: 'size 1' });
+		located('squeeze', [x], () => {
+			if (x.shape[axis] !== 1) throw new ShapeError(`cannot remove axis ${axis}`, { expected: 'size 1' });
+		});
 	}
 	return reshape(
 		x,
@@ -214,6 +220,8 @@ interface SliceAttributes {
 const sliceOp = defineOp<SliceAttributes>({
 	name: 'slice',
 	infer: ([x], { axis, start, end, step }) => {
+		if (!Number.isInteger(step) || step < 1) throw new ShapeError(`a slice cannot have the step ${step}`);
+		if (typeof start === 'number' && start < 0) throw new ShapeError(`slice [${start}, ${end}) begins before the axis`);
 		const length = subtractDims(end, start);
 		if (typeof length === 'number' && length < 0) throw new ShapeError(`slice [${start}, ${end}) is backwards`);
 		const size = x!.shape[axis] as Dim;
@@ -321,13 +329,8 @@ const concatOp = defineOp<{ readonly axis: number }>({
 	},
 	gradient: ({ inputs, attributes: { axis } }, [dy]) => {
 		if (dy === undefined) return inputs.map(() => undefined);
-		let start: Dim = 0;
-		return inputs.map((part) => {
-			const end = addDims(start, part.shape[axis] as Dim);
-			const gradient = slice(dy, axis, start, end);
-			start = end;
-			return gradient;
-		});
+		const sizes = inputs.map(({ shape }) => shape[axis] as Dim);
+		return split(dy, sizes, axis);
 	},
 	lower: (emitter, inputs, { attributes: { axis } }) => [emitter.node('Concat', inputs, { attributes: { axis } })],
 	reference: (inputs, { axis }) => {
@@ -357,7 +360,7 @@ const concatOp = defineOp<{ readonly axis: number }>({
 /** Joins tensors along an axis. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 	const [first] = tensors;
-	if (first === undefined) throw new ShapeError('concat needs at least one tensor');
+	if (first === undefined) return located('concat', [], () => fail('at least one tensor is needed'));
 	if (tensors.length === 1) return first;
 	return apply1(concatOp, tensors, { axis: normalizeAxis(axis, first.rank, 'concat') });
 }
@@ -415,9 +418,12 @@ const splitOp = defineOp<SplitAttributes>({
 export function split(x: Tensor, sizes: number | readonly Dim[], axis: number): readonly Tensor[] {
 	const at = normalizeAxis(axis, x.rank, 'split');
 	const size = x.shape[at] as Dim;
-	if (typeof sizes !== 'number') return sizes.length === 1 ? [x] : apply(splitOp, [x], { axis: at, sizes });
-	const part = divideDims(size, sizes);
-	if (part === undefined) throw new ShapeError(`axis ${at} of size ${size} cannot be cut into ${sizes} equal parts`);
+	if (typeof sizes !== 'number') {
+		return sizes.length === 1 && dimsEqual(size, sizes[0] as Dim) ? [x] : apply(splitOp, [x], { axis: at, sizes });
+	}
+	const part = located('split', [x], () => {
+		return divideDims(size, sizes) ?? fail(`axis ${at} of size ${size} cannot be cut into ${sizes} equal parts`);
+	});
 	return split(x, new Array<Dim>(sizes).fill(part), at);
 }
 
@@ -463,7 +469,7 @@ const padOp = defineOp<PadAttributes>({
 /** Adds constant values before and after every axis. */
 export function pad(x: Tensor, before: Shape, after: Shape, value = 0): Tensor {
 	if (before.length !== x.rank || after.length !== x.rank)
-		throw new ShapeError('pad needs a size for every axis', { found: formatShape(x.shape) });
+		return located('pad', [x], () => fail('a size for every axis is needed'));
 	if ([...before, ...after].every((size) => size === 0)) return x;
 	return apply1(padOp, [x], { before, after, value });
 }

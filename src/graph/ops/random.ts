@@ -4,6 +4,7 @@
  */
 import { ShapeError } from '../../base/errors.ts';
 import { deriveSeed, foldSeed as foldSeedOf, uniformAt } from '../../base/random.ts';
+import { callerLine } from '../caller.ts';
 import type { Emitter } from '../emitter.ts';
 import { apply1, defineOp } from '../op.ts';
 import { ndarray } from '../reference.ts';
@@ -193,7 +194,7 @@ export function gumbel(seed: Tensor, shape: Shape, options: RandomOptions = {}):
  */
 export function dropout(x: Tensor, rate: number, seed: Tensor, options: RandomOptions = {}): Tensor {
 	if (!(rate >= 0 && rate < 1) || !isFloat(x.dtype)) {
-		throw new ShapeError('dropout needs floats and a rate', {
+		throw new ShapeError(`dropout needs floats and a rate${callerLine()}`, {
 			where: 'dropout',
 			expected: 'a float tensor and a rate in [0, 1)',
 			found: `${x.dtype} and ${rate}`,

@@ -1,5 +1,6 @@
 /** @file Reductions over axes. */
 import { ShapeError } from '../../base/errors.ts';
+import type { HostTensor } from '../../base/host-tensor.ts';
 import { apply1, defineOp, type OpDefinition, type OpSample } from '../op.ts';
 import { forEachIndex, type NDArray, ndarray, stridesOf } from '../reference.ts';
 import { type Dim, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
@@ -57,13 +58,52 @@ const samples: readonly OpSample<ReduceAttributes>[] = [
 	{ inputs: [{ dims: [2, 3, 4] }], attributes: { axes: [0, 2], keepDims: true } },
 	{ inputs: [{ dims: [5] }], attributes: { axes: [0], keepDims: false } },
 	{ inputs: [{ dims: [3, 4] }], attributes: { axes: [0], keepDims: false } },
+	{ inputs: [{ dims: [5, 16, 3], range: [-1, 1] }], attributes: { axes: [0, 1], keepDims: false } },
+	{ inputs: [{ dims: [70, 2, 3], range: [-1, 1] }], attributes: { axes: [0], keepDims: true } },
 ];
+
+const lowerTo =
+	(onnx: string): OpDefinition<ReduceAttributes>['lower'] =>
+	(emitter, [x], { attributes: { axes, keepDims } }) => [
+		emitter.node(onnx, [x!, emitter.integers(axes)], { attributes: { keepdims: keepDims ? 1 : 0 } }),
+	];
+
+/** Rows from which the engine's matrix product adds up columns faster than its reduction (bench/passes.ts). */
+const PRODUCT_ROWS = 64;
+
+const rowsOfOnes = new Map<number, HostTensor>();
+
+/** One object for each length, so that a graph holds it once. */
+function rowOfOnes(length: number): HostTensor {
+	let row = rowsOfOnes.get(length);
+	if (row === undefined) {
+		row = { dtype: 'float32', dims: [1, length], data: new Float32Array(length).fill(1) };
+		rowsOfOnes.set(length, row);
+	}
+	return row;
+}
+
+/** The sum over leading axes of many rows (gradients of biases and norms) is a product with a row of ones. */
+const lowerSum: OpDefinition<ReduceAttributes>['lower'] = (emitter, [x], context) => {
+	const { shape, dtype } = context.inputs[0] as Tensor;
+	const { axes } = context.attributes;
+	const leading = axes.length < shape.length && axes.every((axis, i) => axis === i);
+	const rows = sizeOf(shape.slice(0, axes.length));
+	if (!leading || dtype !== 'float32' || typeof rows !== 'number' || rows < PRODUCT_ROWS) {
+		return lowerTo('ReduceSum')(emitter, [x!], context);
+	}
+	const columns = sizeOf(shape.slice(axes.length));
+	const matrix = shape.length === 2 ? x! : emitter.node('Reshape', [x!, emitter.shape([rows, columns])]);
+	const total = emitter.node('MatMul', [emitter.constant(rowOfOnes(rows)), matrix]);
+	return [emitter.node('Reshape', [total, emitter.shape((context.outputs[0] as Tensor).shape)])];
+};
 
 function reduction(
 	name: string,
 	onnx: string,
 	reference: (x: NDArray, attributes: ReduceAttributes) => NDArray,
 	gradient?: ReduceGradient,
+	lower: OpDefinition<ReduceAttributes>['lower'] = lowerTo(onnx),
 ): OpDefinition<ReduceAttributes> {
 	return defineOp<ReduceAttributes>({
 		name,
@@ -75,9 +115,7 @@ function reduction(
 				return [gradient(x!, restore(y!), restore(dy), attributes)];
 			},
 		}),
-		lower: (emitter, [x], { attributes: { axes, keepDims } }) => [
-			emitter.node(onnx, [x!, emitter.integers(axes)], { attributes: { keepdims: keepDims ? 1 : 0 } }),
-		],
+		lower,
 		reference: ([x], attributes) => [reference(x!, attributes)],
 		samples,
 	});
@@ -88,6 +126,7 @@ const sumOp = reduction(
 	'ReduceSum',
 	(x, a) => reduceReference(x, a, 0, (t, v) => t + v),
 	(x, _y, dy) => expand(dy, x.shape),
+	lowerSum,
 );
 const meanOp = reduction(
 	'mean',

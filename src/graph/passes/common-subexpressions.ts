@@ -2,7 +2,7 @@
 import type { HostTensor } from '../../base/host-tensor.ts';
 import { rewrite } from '../rewrite.ts';
 import { SymbolicDim } from '../shape.ts';
-import { GraphNode, type Tensor } from '../tensor.ts';
+import type { GraphNode, Tensor } from '../tensor.ts';
 
 /** Constants above this many elements are compared by identity, not by value. */
 const COMPARED_ELEMENTS = 64;
@@ -48,12 +48,13 @@ function attributesKey(value: unknown): string {
 		if (isHostTensor(value)) {
 			const content =
 				value.data.length <= COMPARED_ELEMENTS
-					? Array.from(value.data as Float32Array, String).join(',')
+					? Array.from(value.data as Float32Array, (item) => (Object.is(item, -0) ? '-0' : String(item))).join(',')
 					: `@${identity(value.data)}`;
 			return `${value.dtype}[${value.dims.join(',')}]${content}`;
 		}
-		// Bodies of loops and other nodes: equal only if they are the same.
-		if (('parameters' in value && 'results' in value) || value instanceof GraphNode) return `@${identity(value)}`;
+		// Bodies of loops and instances of classes are the same only if they are one object.
+		if ('parameters' in value && 'results' in value) return `@${identity(value)}`;
+		if (Object.getPrototypeOf(value) !== Object.prototype) return `@${identity(value)}`;
 		return `{${Object.entries(value)
 			.map(([key, item]) => `${key}:${attributesKey(item)}`)
 			.join(';')}}`;

@@ -3,8 +3,8 @@ import { hostTensor } from '../../base/host-tensor.ts';
 import { constant } from '../ops/source.ts';
 import { type NDArray, ndarray } from '../reference.ts';
 import { rewrite } from '../rewrite.ts';
-import { isStatic } from '../shape.ts';
-import type { ConstantAttributes, GraphNode, Tensor } from '../tensor.ts';
+import { isStatic, SymbolicDim } from '../shape.ts';
+import { type ConstantAttributes, type GraphNode, isFloat, type Tensor } from '../tensor.ts';
 
 /** Larger results are cheaper to compute than to store. */
 const FOLDED_ELEMENTS = 4096;
@@ -17,6 +17,8 @@ export function foldConstants(outputs: readonly Tensor[]): Tensor[] {
 		if (!node.inputs.every((input) => input.node.op.name === 'constant')) return undefined;
 		if (!node.outputs.every((output) => isSmall(output)) || !hasStaticAttributes(node)) return undefined;
 		const results = node.op.reference(node.inputs.map(arrayOf), node.attributes);
+		// An integer division by zero is left to the engine.
+		if (results.some(({ dtype, data }) => !isFloat(dtype) && !data.every(Number.isFinite))) return undefined;
 		return results.map((result, i) => toConstant(result, node.outputs[i] as Tensor));
 	});
 }
@@ -26,7 +28,9 @@ function isSmall({ shape, dtype }: Tensor): boolean {
 }
 
 function hasStaticAttributes(node: GraphNode): boolean {
-	return node.inputs.every((input) => input.dtype !== 'float16' && isSmall(input));
+	// A slice of known size may still begin at a symbolic place.
+	const values = Object.values(node.attributes ?? {}).flat();
+	return !values.some((value) => value instanceof SymbolicDim) && node.inputs.every(isSmall);
 }
 
 function arrayOf(tensor: Tensor): NDArray {

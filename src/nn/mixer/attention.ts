@@ -104,18 +104,19 @@ mixers.register({
 					state === undefined
 						? [turned, newValues]
 						: [concat([state[0] as Tensor, turned], 2), concat([state[1] as Tensor, newValues], 2)];
-				const { output } = attend(
+				const { output, weights } = attend(
 					rotary === undefined ? q : rotary.query(q, pass),
 					raw ? (rotary as NonNullable<typeof rotary>).key(keys, pass) : keys,
 					values,
 					{
 						bias: [bias?.(pass), selfAttentionMask(pass, context.causal)],
-						onWeights: (weights) => dropout(weights, context.dropout.attention, pass, 'self_attn.weights'),
+						onWeights: (probabilities) => dropout(probabilities, context.dropout.attention, pass, 'self_attn.weights'),
 					},
 				);
 				return {
 					output: projections.out.apply(inner(mergeHeads(output))),
 					state: state === undefined ? [] : [keys, values],
+					weights,
 				};
 			},
 			flops: (contextLength) =>

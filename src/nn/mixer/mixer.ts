@@ -10,6 +10,8 @@ export interface Mixed {
 	readonly output: Tensor;
 	/** In the order of `states`; empty in a full pass. */
 	readonly state: readonly Tensor[];
+	/** What attention looked at [batch, heads, time, past + time], for inspection; mixers without such weights have none. */
+	readonly weights?: Tensor;
 }
 
 export interface Mixer {

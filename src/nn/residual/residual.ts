@@ -31,9 +31,12 @@ const plain = { innerNorm: false, gain: () => 1 } as const;
 
 residuals.register({
 	schema: z
-		.strictObject({ kind: z.literal('pre') })
-		.describe('x + f(norm(x)), a norm after the last layer (Xiong et al. 2020).'),
-	build: () => ({ ...plain, finalNorm: true, connect: (x, norm, branch) => add(x, branch(norm(x))) }),
+		.strictObject({
+			kind: z.literal('pre'),
+			finalNorm: z.boolean().default(true).describe('A norm after the last layer.'),
+		})
+		.describe('x + f(norm(x)) (Xiong et al. 2020).'),
+	build: ({ finalNorm }) => ({ ...plain, finalNorm, connect: (x, norm, branch) => add(x, branch(norm(x))) }),
 });
 
 residuals.register({

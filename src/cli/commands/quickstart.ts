@@ -1,0 +1,2 @@
+/** @file */
+export function configure(): void {}

@@ -1,0 +1,44 @@
+/** @file The commented configuration that `init` writes and `quickstart` trains. */
+
+/** Text of a starter configuration. `schema` is where the editor finds the JSON Schema. */
+export function starterConfig(schema: string): string {
+	return `# yaml-language-server: $schema=${schema}
+#
+# A small GPT that learns to write from one book, in a few minutes on two CPU cores.
+# Every key, its default and its meaning: docs/configuration.md, or: modelsmith schema
+# Train it with:  modelsmith train THIS_FILE
+
+model:
+  architecture: decoder
+  dim: 192          # width; more is stronger and slower
+  layers: 4
+  heads: 4
+  maxLength: 256    # longest text it can read, in tokens
+  position: { kind: rope }
+  norm: { kind: rms }
+  feedForward: { kind: glu }
+
+tokenizer:
+  kind: bpe         # byte-level BPE, trained on the data below
+  vocabSize: 2048
+
+data:
+  source:
+    kind: moby-dick # the novel that comes with modelsmith. Your own text instead:
+    # kind: text
+    # path: ["corpus/**/*.txt"]
+  sequenceLength: 128
+
+training:
+  steps: 500
+  batchSize: 16     # rows of 128 tokens at once
+  optimizer: { kind: adamw, learningRate: 0.002 }
+  schedule: { kind: cosine, warmup: 30 }
+  validation: { every: 100 }
+  checkpoints: { every: 100 }
+  sampling:
+    every: 100
+    prompts: ["The whale "]
+  seed: 1
+`;
+}
