@@ -142,3 +142,13 @@ test('a damaged checkpoint is named and the one before is used; with none left t
 		/invalid_format: .*every checkpoint of the run is damaged[\s\S]*state\.json is missing/,
 	);
 });
+
+test('a run does not go on over other text', async () => {
+	const path = join(root, 'other-text');
+	cpSync(whole, path, { recursive: true });
+	// The same words in another order: as many tokens, other ones.
+	writeFileSync(join(path, 'corpus.txt'), text(1, 4000).split(' ').reverse().join(' '));
+	const child = train(path, true);
+	assert.equal(await child.ended, 2);
+	assert.match(child.errors(), /invalid_input: .*belongs to a run with another training text or tokenizer/);
+});
