@@ -28,7 +28,14 @@ export type NonFinite = string;
 
 interface Probe {
 	readonly name: (layer: number) => string;
+	/** A scalar, or one code a step of a loop. */
 	readonly code: Tensor;
+}
+
+/** Probes in order of computation: of one node, or of a loop, where every step goes through all of them. */
+interface ProbeGroup {
+	readonly probes: readonly Probe[];
+	/** The loop runs from its last step to its first. */
 	readonly reverse: boolean;
 }
 
@@ -51,17 +58,18 @@ export async function findNonFinite(
 	const graph = buildLoss({ ...options, precision: 'float32' }, specs);
 	const results = mergeScans(inlineCheckpoints([graph.loss, ...graph.gradients]));
 	const forward = new Set(topologicalOrder(results.slice(0, 1)));
-	const probes: Probe[] = [];
-	for (const node of topologicalOrder(results)) {
+	const groups: ProbeGroup[] = topologicalOrder(results).map((node) => {
 		const phase = forward.has(node) ? '' : ', in the backward pass';
-		if (node.op === scanOp) probes.push(...loopProbes(node, phase));
-		else probes.push(...nodeProbes(node, [], () => phase));
-	}
-	specs.forEach(({ name }, i) => {
-		const gradient = results[i + 1] as Tensor;
-		probes.push({ name: () => `the gradient of ${name}`, code: codeOf(gradient), reverse: false });
+		if (node.op === scanOp) return loopProbes(node, phase);
+		return { probes: nodeProbes(node, [], () => phase), reverse: false };
 	});
-	const outputs = Object.fromEntries(probes.map(({ code }, i) => [`probe.${i}`, code]));
+	specs.forEach(({ name }, i) => {
+		const probe = { name: () => `the gradient of ${name}`, code: codeOf(results[i + 1] as Tensor) };
+		groups.push({ probes: [probe], reverse: false });
+	});
+	const outputs = Object.fromEntries(
+		groups.flatMap(({ probes }, g) => probes.map(({ code }, i) => [`probe.${g}.${i}`, code] as const)),
+	);
 	const program = await Program.compile(outputs, {
 		cache: false,
 		...(options.threads !== undefined && { threads: options.threads }),
@@ -80,14 +88,25 @@ export async function findNonFinite(
 			[scalarName('lossScale')]: hostTensor('float32', [], [1]),
 			seed: hostTensor('int32', [], [(seed + Math.imul(micro, 0x9e3779b9)) | 0]),
 		});
-		for (const [i, { name, reverse }] of probes.entries()) {
-			const codes = [...((found[`probe.${i}`] as HostTensor).data as Float32Array)];
-			const layer = reverse ? codes.lastIndexOf(BAD) : codes.indexOf(BAD);
-			if (layer >= 0) return name(layer);
-			if (codes.includes(MASKED)) masked ??= name(codes.indexOf(MASKED));
+		for (const [g, group] of groups.entries()) {
+			const codes = group.probes.map((_, i) => (found[`probe.${g}.${i}`] as HostTensor).data as Float32Array);
+			const bad = firstWith(BAD, group, codes);
+			if (bad !== undefined) return bad;
+			masked ??= firstWith(MASKED, group, codes);
 		}
 	}
 	return masked;
+}
+
+/** Name of the first tensor of a group with a code: the earliest step of the loop decides, then the order in the step. */
+function firstWith(code: number, { probes, reverse }: ProbeGroup, codes: readonly Float32Array[]): string | undefined {
+	const steps = codes[0]?.length ?? 0;
+	for (let turn = 0; turn < steps; turn++) {
+		const step = reverse ? steps - 1 - turn : turn;
+		const i = codes.findIndex((values) => values[step] === code);
+		if (i >= 0) return (probes[i] as Probe).name(step);
+	}
+	return undefined;
 }
 
 /** Scalar: BAD where any element is NaN or +Inf, MASKED where any is -Inf, else 0. */
@@ -109,7 +128,6 @@ function nodeProbes(
 		.map((output) => ({
 			name: (layer) => `the result of ${describe(node, parameterNames, layer)}${suffix(layer)}`,
 			code: codeOf(output),
-			reverse: false,
 		}));
 }
 
@@ -119,7 +137,7 @@ interface NamedTensor {
 }
 
 /** Probes inside a loop: a second loop over the same inputs that stacks one code a tensor and step. */
-function loopProbes(node: GraphNode, phase: string): Probe[] {
+function loopProbes(node: GraphNode, phase: string): ProbeGroup {
 	const attributes = node.attributes as ScanAttributes;
 	const { parameters, results } = attributes.body;
 	const named = parameters.flatMap((tensor, i) => {
@@ -131,11 +149,8 @@ function loopProbes(node: GraphNode, phase: string): Probe[] {
 	);
 	const body = { parameters, results: [...results, ...inner.map(({ code }) => code)] };
 	const stacked = apply(scanOp, node.inputs, { ...attributes, body });
-	return inner.map((probe, i) => ({
-		...probe,
-		code: stacked[results.length + i] as Tensor,
-		reverse: attributes.reverse,
-	}));
+	const probes = inner.map((probe, i) => ({ ...probe, code: stacked[results.length + i] as Tensor }));
+	return { probes, reverse: attributes.reverse };
 }
 
 /** An op and the parameter it works with, or the nearest one before it. */

@@ -2,6 +2,7 @@
  * @file The training loop: steps, measurements, validation, checkpoints, samples, early stopping, and stopping in good order.
  * Works in the thread it is called in and gives way to other work between steps; run-training.ts puts it in a worker.
  */
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -368,6 +369,7 @@ export class Trainer {
 	}
 
 	#openFiles(directory: string): void {
+		mkdirSync(directory, { recursive: true });
 		removeTemporary(directory);
 		const { step } = this.#state;
 		// Checkpoints beyond the one we go on from are damaged ones that were passed over; they must not be found again.
