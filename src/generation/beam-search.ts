@@ -74,11 +74,10 @@ export async function beamSearch(options: BeamOptions): Promise<BeamResult[]> {
 			// A stop token may end up to `beams` of the candidates; twice as many always leave enough to go on with.
 			const candidates = bestCandidates(open, logits, session.vocabSize, 2 * beams);
 			const going: { readonly parent: number; readonly beam: Beam }[] = [];
-			candidates.forEach(({ parent, beam }, rank) => {
-				if (stops.has(beam.tokens.at(-1) as number)) {
-					if (rank < beams) finished.push(beam);
-				} else if (going.length < beams) going.push({ parent, beam });
-			});
+			for (const candidate of candidates) {
+				if (stops.has(candidate.beam.tokens.at(-1) as number)) finished.push(candidate.beam);
+				else if (going.length < beams) going.push(candidate);
+			}
 			if (length === maxTokens) finished.push(...going.map(({ beam }) => beam));
 			finished = finished.sort((a, b) => scoreOf(b) - scoreOf(a)).slice(0, beams);
 			const best = going[0]?.beam;

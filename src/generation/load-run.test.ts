@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
@@ -86,6 +86,12 @@ test('a damaged checkpoint is passed over with a warning, and refused when asked
 	assert.match(warnings.join(), /step-100 is damaged/);
 	await assert.rejects(loadRun(run, { checkpoint: 100 }), /damaged/);
 	await assert.rejects(loadRun(join(run, 'checkpoints/step-100')), /damaged/);
+	const same = join(run, 'checkpoints/step-20/model.safetensors');
+	const bytes = readFileSync(same);
+	bytes[bytes.length - 3]! ^= 1;
+	writeFileSync(same, bytes);
+	await assert.rejects(loadRun(run, { checkpoint: 20 }), /checksum/);
+	assert.equal((await loadRun(run)).checkpoint.step, 10);
 });
 
 test('a chat template beside the tokenizer is loaded', async () => {
