@@ -52,6 +52,25 @@ test('tensors stay on the device between steps', { skip }, () => {
 	assert.deepEqual(runScript('webgpu', environment), { place: 'gpu-buffer', values: [5, 6] });
 });
 
+for (const [mode, accumulation] of [
+	['unroll', 1],
+	['scan', 2],
+] as const) {
+	test(`training on WebGPU gives the numbers of the CPU (${mode}, ${accumulation} micro-batches)`, { skip }, () => {
+		const file = join(root, 'test/support/webgpu-training.ts');
+		const { stdout, stderr } = spawnSync(process.execPath, [file, mode, String(accumulation)], {
+			env: environment,
+			encoding: 'utf8',
+		});
+		assert.ok(stdout.startsWith('{'), stderr);
+		const { losses, lossDifference, parameterDifference } = JSON.parse(stdout);
+		assert.equal(losses.length, 4);
+		assert.ok(losses.every(Number.isFinite));
+		assert.ok(lossDifference < 1e-4, `losses differ by ${lossDifference}`);
+		assert.ok(parameterDifference < 1e-3, `parameters differ by ${parameterDifference}`);
+	});
+}
+
 test('a device that is not there is a clear error', () => {
 	const without = { ...process.env, VK_ICD_FILENAMES: '/nonexistent', VK_DRIVER_FILES: '/nonexistent' };
 	const cuda = runScript('cuda', without);

@@ -50,10 +50,7 @@ test('the same seed writes the same bytes, another seed does not', () => {
 		assert.notEqual(sha256(one[kind]), sha256(other[kind]));
 	}
 	const weights = readSafetensors(one.weightsPath);
-	assert.deepEqual(
-		[...weights.keys()].sort(),
-		[...initialWeights(tiny, 1)].map(([name]) => name).sort(),
-	);
+	assert.deepEqual([...weights.keys()].sort(), [...initialWeights(tiny, 1)].map(([name]) => name).sort());
 	assert.deepEqual(weights.get('layers.1.ffn.fc1.weight')?.dims, [32, 8]);
 	const batches = readSafetensors(one.batchesPath);
 	assert.deepEqual(batches.get('tokens')?.dims, [3, tiny.batch, tiny.seq]);

@@ -72,9 +72,14 @@ function expectation(issue: z.core.$ZodIssue): string {
 	}
 }
 
+/** A value in a few words, however large or odd it is. */
 function show(value: unknown): string {
-	const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value));
-	return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+	if (value === undefined) return 'nothing';
+	if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+	if (value === null || typeof value !== 'object') return String(value).slice(0, 60);
+	if (Array.isArray(value)) return `a list of ${value.length}`;
+	const keys = Object.keys(value);
+	return keys.length === 0 ? 'an empty object' : `an object with ${keys.slice(0, 5).join(', ').slice(0, 60)}`;
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

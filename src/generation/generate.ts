@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { InputError } from '../base/errors.ts';
 import { deriveSeed } from '../base/random.ts';
+import { validate } from '../base/validate.ts';
 import { type BatchId, type DecoderSession, throwIfAborted } from './decoder-session.ts';
 import type { SamplingOptions } from './sampling/options.ts';
 import { createSampler, type Sampler } from './sampling/sampler.ts';
@@ -271,24 +272,16 @@ interface CheckedSettings {
 
 function checkSettings(options: BatchOptions): CheckedSettings {
 	const { maxTokens, stop, stopTokens, seed, overflow, skipSpecialTokens, samples } = options;
-	const parsed = settingsSchema.safeParse({ maxTokens, stop, stopTokens, seed, overflow, skipSpecialTokens, samples });
-	if (!parsed.success) {
-		const [issue] = parsed.error.issues;
-		const key = String(issue?.path[0]);
-		throw new InputError('is not usable', {
-			where: (issue?.path ?? []).join('.'),
-			expected: issue?.message ?? '',
-			found: String((options as unknown as Record<string, unknown>)[key]),
-		});
-	}
-	if (parsed.data.stop.length > 0 && options.tokenizer === undefined) {
+	const given = { maxTokens, stop, stopTokens, seed, overflow, skipSpecialTokens, samples };
+	const settings = validate(settingsSchema, given, '');
+	if (settings.stop.length > 0 && options.tokenizer === undefined) {
 		throw new InputError('stop strings need a tokenizer', {
 			where: 'stop',
 			fix: 'pass a tokenizer, or use stopTokens',
 		});
 	}
 	const eos = options.tokenizer?.eosId;
-	return { ...parsed.data, stopTokens: new Set(parsed.data.stopTokens ?? (eos === undefined ? [] : [eos])) };
+	return { ...settings, stopTokens: new Set(settings.stopTokens ?? (eos === undefined ? [] : [eos])) };
 }
 
 function startRows(options: BatchOptions, settings: CheckedSettings): Row[] {

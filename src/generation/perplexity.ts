@@ -8,7 +8,7 @@ export interface PerplexityOptions extends CallOptions {
 	readonly window?: number;
 	/** Tokens by which the window moves, and so the number scored in each. Default: the window (fast, least context). */
 	readonly stride?: number;
-	/** UTF-8 bytes of the scored text: gives bitsPerByte. The first token is not scored, but its bytes may be counted. */
+	/** UTF-8 bytes that all `tokens` stand for: gives bitsPerByte. */
 	readonly bytes?: number;
 	/** Called after each batch of windows. */
 	readonly onProgress?: (done: { readonly scored: number; readonly total: number }) => void;
@@ -19,7 +19,7 @@ export interface Perplexity {
 	readonly loss: number;
 	/** exp(loss). */
 	readonly perplexity: number;
-	/** Total negative log-likelihood in bits, by the bytes of the text. */
+	/** Bits a token over bytes a token, as training reports it. */
 	readonly bitsPerByte: number | undefined;
 	/** Tokens scored: all but the first. */
 	readonly tokens: number;
@@ -81,7 +81,7 @@ export async function measurePerplexity(
 		onProgress?.({ scored, total });
 	}
 	const loss = nats / total;
-	const bitsPerByte = bytes === undefined ? undefined : nats / Math.LN2 / bytes;
+	const bitsPerByte = bytes === undefined ? undefined : loss / Math.LN2 / (bytes / tokens.length);
 	return { loss, perplexity: Math.exp(loss), bitsPerByte, tokens: total, nats };
 }
 

@@ -95,7 +95,7 @@ test('perplexity by hand, and the same for every window where one token of conte
 		close(result.nats, nats);
 		close(result.loss, nats / (tokens.length - 1));
 		close(result.perplexity, Math.exp(result.loss));
-		close(result.bitsPerByte!, nats / Math.LN2 / tokens.length);
+		close(result.bitsPerByte!, result.loss / Math.LN2);
 		assert.equal(seen.at(-1), tokens.length - 1);
 	}
 	for (const bad of [{ window: 0 }, { window: 4, stride: 5 }, { stride: 0 }, { bytes: 0 }, { window: 1.5 }]) {

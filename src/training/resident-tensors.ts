@@ -7,6 +7,7 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { ShapeError } from '../base/errors.ts';
 import { elementCount, type HostTensor, zeros } from '../base/host-tensor.ts';
 import { ARENA_LIMIT, Arena, arenaBytes } from '../runtime/elementwise/arena.ts';
+import { DeviceTensor } from '../runtime/program.ts';
 import { loadOrt, toOrt } from '../runtime/session.ts';
 import type { ParameterPlan, Slot } from './slots.ts';
 
@@ -103,7 +104,8 @@ export class ResidentTensors {
 	/** The current value. On the CPU it is the live array, which later steps overwrite: copy what must last. */
 	async get(name: string): Promise<HostTensor> {
 		const { current, slot } = this.#find(name);
-		return { dtype: 'float32', dims: slot.shape, data: (await current.getData()) as Float32Array };
+		if (current.location === 'cpu') return { dtype: 'float32', dims: slot.shape, data: current.data as Float32Array };
+		return await new DeviceTensor(current, 'webgpu').download();
 	}
 
 	/** What the engine reads. */

@@ -16,8 +16,9 @@ export function configure(command: Command, run: Run): void {
 				const { loadRunConfig } = await import('../config/run-config.ts');
 				const { buildModel } = await import('../../models/model.ts');
 				const { formatSummary, modelSummary } = await import('../../models/summary.ts');
-				const { config } = await loadRunConfig(path, options.set ?? []);
-				const summary = modelSummary(buildModel(config.model), options.context);
+				const { modelOf } = await import('../config/vocabulary.ts');
+				const model = buildModel(modelOf(await loadRunConfig(path, options.set ?? [])));
+				const summary = modelSummary(model, options.context);
 				cli.result(summary);
 				cli.print(formatSummary(summary));
 				return undefined;

@@ -149,3 +149,10 @@ function label(value: number): string {
 	const size = Math.abs(value);
 	return size >= 1e5 || size < 1e-3 ? value.toExponential(1) : value.toPrecision(3);
 }
+
+/** Terminals without Unicode: a C locale, the Linux console, old Windows consoles. */
+export function wantsAscii(env: Readonly<Record<string, string | undefined>>): boolean {
+	if (process.platform === 'win32') return env.WT_SESSION === undefined && env.TERM_PROGRAM === undefined;
+	const locale = env.LC_ALL || env.LC_CTYPE || env.LANG || '';
+	return env.TERM === 'linux' || locale === 'C' || locale === 'POSIX';
+}

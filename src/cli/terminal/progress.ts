@@ -117,7 +117,8 @@ export class Progress {
 	private rate(): number {
 		const first = this.marks[0];
 		const last = this.marks.at(-1);
-		if (first === undefined || last === undefined || last.time <= first.time) return 0;
+		// a rate over an instant is noise
+		if (first === undefined || last === undefined || last.time - first.time < 250) return 0;
 		return ((last.done - first.done) / (last.time - first.time)) * 1000;
 	}
 }

@@ -1,6 +1,7 @@
 /** @file The settings of sampling, their meaning and their checks. Names and meanings are those of Hugging Face transformers. */
 import { z } from 'zod';
-import { InputError, nearest } from '../../base/errors.ts';
+import { InputError } from '../../base/errors.ts';
+import { validate } from '../../base/validate.ts';
 
 const finite = z.number().refine(Number.isFinite);
 
@@ -48,10 +49,8 @@ export type ResolvedSampling = z.output<typeof samplingSchema>;
  * @throws InputError naming the first setting that is unknown or out of range
  */
 export function resolveSampling(options: SamplingOptions = {}, vocabSize?: number): ResolvedSampling {
-	const parsed = samplingSchema.safeParse(options);
-	if (!parsed.success) throw toInputError(parsed.error, options);
-	const { logitBias } = parsed.data;
-	for (const id of Object.keys(logitBias)) {
+	const resolved = validate(samplingSchema, options, 'sampling');
+	for (const id of Object.keys(resolved.logitBias)) {
 		if (vocabSize !== undefined && Number(id) >= vocabSize) {
 			throw new InputError('is not a token of the vocabulary', {
 				where: `sampling.logitBias.${id}`,
@@ -59,29 +58,5 @@ export function resolveSampling(options: SamplingOptions = {}, vocabSize?: numbe
 			});
 		}
 	}
-	return parsed.data;
-}
-
-function toInputError(error: z.ZodError, options: unknown): InputError {
-	const [issue] = error.issues;
-	if (issue?.code === 'unrecognized_keys') {
-		const key = issue.keys[0] ?? '';
-		const known = Object.keys(samplingSchema.shape);
-		const near = nearest(key, known);
-		return new InputError(`unknown setting "${key}"`, {
-			where: 'sampling',
-			expected: known.join(', '),
-			...(near !== undefined && { fix: `did you mean "${near}"?` }),
-		});
-	}
-	const path = issue?.path ?? [];
-	const found = path.reduce<unknown>(
-		(value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
-		options,
-	);
-	return new InputError('is out of range', {
-		where: ['sampling', ...path].join('.'),
-		expected: issue?.message ?? 'sampling settings',
-		found: typeof found === 'object' ? JSON.stringify(found) : String(found),
-	});
+	return resolved;
 }

@@ -57,7 +57,7 @@ export function argmax(logits: Float32Array): number {
 /** Probabilities of the tokens [vocab]; they sum to 1. @throws as Sampler.sample */
 export function probabilities(logits: Float32Array): Float64Array {
 	const { weights, total, top } = unnormalized(logits);
-	checkTotal(total, top);
+	requireUsable(total, top);
 	return weights.map((weight) => weight / total);
 }
 
@@ -73,7 +73,7 @@ export function logProbability(logits: Float32Array, token: number): number {
 /** Inverse of the cumulative distribution at one uniform number, in order of token id. */
 function draw(logits: Float32Array, seed: number, step: number): number {
 	const { weights, total, top } = unnormalized(logits);
-	checkTotal(total, top);
+	requireUsable(total, top);
 	// 53 random bits from two counters, so that a tail of a large vocabulary keeps its share.
 	const uniform = new RandomStream(seed, 2 * step).integer(2 ** 53) / 2 ** 53;
 	let rest = uniform * total;
@@ -88,7 +88,8 @@ function draw(logits: Float32Array, seed: number, step: number): number {
 	return last;
 }
 
-function checkTotal(total: number, top: number): void {
+/** @throws NumericsError for NaN or infinity, ModelsmithError when nothing is left, given what `unnormalized` found */
+export function requireUsable(total: number, top: number): void {
 	if (top === Number.NEGATIVE_INFINITY && total === 0) throw allExcluded();
 	if (!Number.isFinite(total) || top === Number.POSITIVE_INFINITY) throw notFinite(total);
 }

@@ -11,6 +11,7 @@ type Gradient = (x: Tensor, dy: Tensor, y: Tensor) => Tensor;
 type Range = readonly [number, number];
 
 interface UnaryOptions {
+	/** Operator set of a faster form of the same op, used where contributed ops are allowed. */
 	readonly domain?: string;
 	readonly range?: Range;
 	readonly extra?: readonly OpSample<null>[];
@@ -36,7 +37,9 @@ function unary(
 		...(gradient && {
 			gradient: ({ inputs: [x], outputs: [y] }, [dy]) => [dy && gradient(x!, dy, y!)],
 		}),
-		lower: (emitter, inputs) => [emitter.node(onnx, inputs, domain === undefined ? {} : { domain })],
+		lower: (emitter, inputs) => [
+			emitter.node(onnx, inputs, domain !== undefined && emitter.contributed ? { domain } : {}),
+		],
 		reference: ([x]) => [mapN(x!.dtype, [x!], compute)],
 		samples: [{ inputs: [{ dims: [3, 4], range }], attributes: null, ...(step && { differentiable: [] }) }, ...extra],
 	});
