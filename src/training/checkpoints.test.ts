@@ -76,11 +76,11 @@ test('pruning keeps the last ones and the spared; temporary folders are ignored 
 	const temporary = join(run, 'checkpoints', '.step-11.abc.tmp');
 	mkdirSync(temporary);
 	writeFileSync(join(temporary, 'model.safetensors'), 'half');
-	prune(run, 2, new Set([2]));
-	assert.deepEqual(
-		listCheckpoints(run).map(({ step }) => step),
-		[10, 9, 2],
-	);
+	const steps = (): number[] => listCheckpoints(run).map(({ step }) => step);
+	prune(run, 9, 2, new Set([1]));
+	assert.deepEqual(steps(), [10, 9, 2, 1], 'what lies beyond the step does not count');
+	prune(run, 10, 2, new Set([2]));
+	assert.deepEqual(steps(), [10, 9, 2]);
 	removeTemporary(run);
 	assert.equal(existsSync(temporary), false);
 	assert.equal(await findWeights(run), join(run, 'checkpoints', 'step-10', 'model.safetensors'));

@@ -97,11 +97,13 @@ export function removeTemporary(run: string): void {
 	}
 }
 
-/** Deletes all but the last `keep` checkpoints and those in `spared`. */
-export function prune(run: string, keep: number, spared: ReadonlySet<number>): void {
-	for (const { step } of listCheckpoints(run).slice(keep)) {
-		if (!spared.has(step)) retire(checkpointsDirectory(run), step);
-	}
+/**
+ * Deletes all but the last `keep` checkpoints up to `step` and those in `spared`. Later ones are damaged and were passed
+ * over on resuming; they neither count nor are they deleted, until the run writes them again.
+ */
+export function prune(run: string, step: number, keep: number, spared: ReadonlySet<number>): void {
+	const own = listCheckpoints(run).filter((found) => found.step <= step);
+	for (const found of own.slice(keep)) if (!spared.has(found.step)) retire(checkpointsDirectory(run), found.step);
 }
 
 /** Deletes a folder under a name that is never read, so that an interrupted deletion leaves no half checkpoint. */

@@ -351,7 +351,7 @@ export class Trainer {
 		const path = await writeCheckpoint(directory, await tensorsToSave(this.#step, model.parameters.all), state);
 		this.#lastCheckpoint = path;
 		const best = config.checkpoints.keepBest && state.best !== null ? [state.best.step] : [];
-		prune(directory, config.checkpoints.keep, new Set(best));
+		prune(directory, state.step, config.checkpoints.keep, new Set(best));
 		this.#emit({ type: 'checkpoint', step: state.step, path });
 	}
 
