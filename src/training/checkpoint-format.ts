@@ -24,6 +24,8 @@ export const trainingState = z.object({
 	seed: count,
 	/** Place of the training data, as the data gave it. */
 	data: z.unknown(),
+	/** SHA-256 of the training tokens. */
+	dataHash: z.string(),
 	/** SHA-256 of the configuration that decides the numbers. */
 	configHash: z.string(),
 	device: z.string(),

@@ -48,6 +48,7 @@ function state(step: number, best: number | null = null): TrainingState {
 		seconds: 1.5,
 		seed: 1,
 		data: { row: step },
+		dataHash: 'def',
 		configHash: 'abc',
 		device: 'cpu',
 		threads: 2,

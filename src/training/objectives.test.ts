@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tinyGpt } from '../../test/support/tiny-gpt.ts';
 import { evaluate } from '../graph/evaluate.ts';
-import { input } from '../graph/ops/source.ts';
+import { constantOf, input } from '../graph/ops/source.ts';
 import { ndarray } from '../graph/reference.ts';
 import { createObjective, objectiveConfig } from './objective-registry.ts';
 
@@ -14,20 +14,26 @@ const LOGITS = [
 ];
 const LABELS = [2, -100, 0];
 
-for (const [labelSmoothing, zLoss] of [
-	[0, 0],
-	[0.1, 0],
-	[0, 0.01],
-	[0.3, 0.02],
+const IDENTITY = [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].map((j) => (i === j ? 1 : 0)));
+
+for (const [labelSmoothing, zLoss, vocabularyChunk] of [
+	[0, 0, undefined],
+	[0.1, 0, undefined],
+	[0, 0.01, undefined],
+	[0.3, 0.02, undefined],
+	[0, 0, 3],
+	[0.3, 0.02, 3],
 ] as const) {
-	test(`label smoothing ${labelSmoothing}, z-loss ${zLoss}`, () => {
+	test(`label smoothing ${labelSmoothing}, z-loss ${zLoss}, chunk ${vocabularyChunk ?? 'none'}`, () => {
 		const logits = input('logits', 'float32', [1, 3, 4]);
 		const labels = input('labels', 'int32', [1, 3]);
 		const tokens = input('tokens', 'int32', [1, 3]);
 		const gpt = tinyGpt({ vocabSize: 4, dim: 2, heads: 1, layers: 1, hidden: 2, maxLength: 3 });
 		const hiddenStates = () => ({ hidden: logits, auxiliaryLosses: [] });
-		const model = { ...gpt, hiddenStates, logits: (x: typeof logits) => x, outputWeight: undefined };
-		const objective = createObjective(objectiveConfig.parse({ kind: 'causal-lm', labelSmoothing, zLoss }));
+		const model = { ...gpt, hiddenStates, logits: (x: typeof logits) => x, outputWeight: constantOf(IDENTITY, [4, 4]) };
+		const objective = createObjective(
+			objectiveConfig.parse({ kind: 'causal-lm', labelSmoothing, zLoss, vocabularyChunk }),
+		);
 		const result = objective.loss(model, { tokens, labels }, { training: true });
 		const feeds = new Map([
 			[logits, ndarray('float32', [1, 3, 4], LOGITS.flat())],

@@ -26,10 +26,15 @@ const SPECS = [
 const FACTORS = [0.5, 1, 0.25, 0.8];
 
 type Values = Float64Array<ArrayBuffer>;
-interface Reference {
-	/** One step on one parameter; `state` starts empty. */
-	(p: Values, g: Values, state: Record<string, Values>, step: number, factor: number, of: ParameterSpec): Values;
-}
+/** One step on one parameter; `state` starts empty. */
+type Reference = (
+	p: Values,
+	g: Values,
+	state: Record<string, Values>,
+	step: number,
+	factor: number,
+	of: ParameterSpec,
+) => Values;
 
 async function check(config: Record<string, unknown>, reference: Reference, tolerance = 2e-6): Promise<void> {
 	const optimizer: Optimizer = createOptimizer(optimizerConfig.parse(config));

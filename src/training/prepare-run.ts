@@ -6,6 +6,7 @@ import { ConfigError, InputError } from '../base/errors.ts';
 import { readJson, writeFileAtomic } from '../base/files.ts';
 import { validate } from '../base/validate.ts';
 import { BatchStream, sequentialBatches } from '../data/batches.ts';
+import type { BuiltShards } from '../data/build-shards.ts';
 import { createPacking } from '../data/packing-registry.ts';
 import { prepareTokens } from '../data/prepare-tokens.ts';
 import { openSource } from '../data/source-registry.ts';
@@ -46,6 +47,7 @@ export interface PreparedRun {
 	readonly bytesPerToken: number | undefined;
 	readonly validation: ValidationData | undefined;
 	readonly configHash: string;
+	readonly dataHash: string;
 	readonly resumeFrom: string | undefined;
 	close(): void;
 }
@@ -133,6 +135,7 @@ export async function prepareRun(options: PrepareRunOptions): Promise<PreparedRu
 			bytesPerToken: held && bytesPerToken(held),
 		},
 		configHash: configHash(config),
+		dataHash: dataHashOf(built.manifest),
 		resumeFrom,
 		close: () => {
 			train.close();
@@ -149,6 +152,14 @@ function withVocabulary(config: RunConfig, vocabSize: number | undefined): RunCo
 
 function bytesPerToken({ byteCount, tokenCount }: TokenDataset): number | undefined {
 	return tokenCount === 0 ? undefined : byteCount / tokenCount;
+}
+
+/** Of the tokens themselves: copies of the corpus elsewhere, or with other times, are the same data. */
+function dataHashOf({ splits }: BuiltShards['manifest']): string {
+	const { shards, index } = splits.train;
+	return createHash('sha256')
+		.update([...shards, index].map(({ sha256 }) => sha256).join())
+		.digest('hex');
 }
 
 function fingerprintOf(tokenizer: Tokenizer): string {

@@ -9,8 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tinyRun } from '../../test/support/tiny-run.ts';
 import { RandomStream } from '../base/random.ts';
 import { checkpointProblems, latestCheckpoint, listCheckpoints } from './checkpoints.ts';
+import { trainHere } from './run-training.ts';
 
 const LONG = process.env.MODELSMITH_LONG === '1';
 const STEPS = LONG ? 400 : 60;
@@ -135,10 +137,19 @@ test('a damaged checkpoint is named and the one before is used; with none left t
 	assert.deepEqual(curve(path), curve(whole), 'what was lost is computed again');
 	assert.deepEqual(await checkpointProblems({ ...latest }), [], 'the damaged checkpoint was written again');
 	for (const found of listCheckpoints(run)) rmSync(join(found.path, 'state.json'));
-	const hopeless = train(path, true);
-	assert.equal(await hopeless.ended, 2);
-	assert.match(
-		hopeless.errors(),
-		/invalid_format: .*every checkpoint of the run is damaged[\s\S]*state\.json is missing/,
+	await assert.rejects(
+		trainHere({ config: tinyRun(STEPS), directory: run, baseDirectory: path, resume: true }),
+		/every checkpoint of the run is damaged[\s\S]*state\.json is missing/,
+	);
+});
+
+test('a run does not go on over other text', async () => {
+	const path = join(root, 'other-text');
+	cpSync(whole, path, { recursive: true });
+	// The same words in another order: as many tokens, other ones.
+	writeFileSync(join(path, 'corpus.txt'), text(1, 4000).split(' ').reverse().join(' '));
+	await assert.rejects(
+		trainHere({ config: tinyRun(STEPS), directory: join(path, 'run'), baseDirectory: path, resume: true }),
+		/belongs to a run with another training text or tokenizer/,
 	);
 });

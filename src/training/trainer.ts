@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { InterruptedError, NumericsError } from '../base/errors.ts';
+import { InputError, InterruptedError, NumericsError } from '../base/errors.ts';
 import type { HostTensor } from '../base/host-tensor.ts';
 import { deriveSeed, randomBits } from '../base/random.ts';
 import type { CausalLanguageModel } from '../models/language-model.ts';
@@ -59,6 +59,8 @@ export interface TrainerOptions {
 	readonly directory?: string | undefined;
 	/** Hash of what decides the numbers; see configHash. */
 	readonly configHash?: string;
+	/** Hash of the training tokens. */
+	readonly dataHash?: string;
 	/** Checkpoint folder to go on from. */
 	readonly resumeFrom?: string | undefined;
 	/** Initial values by graph input name instead of the model's own. */
@@ -115,6 +117,7 @@ export class Trainer {
 			seconds: 0,
 			seed: config.seed,
 			data: null,
+			dataHash: options.dataHash ?? '',
 			configHash: options.configHash ?? '',
 			device: config.device,
 			threads: config.threads ?? availableParallelism(),
@@ -353,8 +356,20 @@ export class Trainer {
 	}
 
 	#restore(path: string): void {
-		const { config, batches, configHash } = this.#options;
+		const { config, batches } = this.#options;
 		const state = readState(path);
+		for (const [key, what] of [
+			['configHash', 'configuration'],
+			['dataHash', 'training text or tokenizer'],
+		] as const) {
+			if (state[key] === this.#state[key]) continue;
+			throw new InputError(`belongs to a run with another ${what}`, {
+				where: path,
+				expected: `${key} ${this.#state[key]}`,
+				found: state[key],
+				fix: 'undo the change, or start a new run in another folder',
+			});
+		}
 		restoreTensors(this.#step, readTensors(path));
 		batches.restore(state.data);
 		if (state.lossScale !== null) this.#step.scaler?.restore(state.lossScale);
@@ -364,7 +379,7 @@ export class Trainer {
 				message: `the run began on ${state.device} with ${state.threads} threads; the last digits may now differ`,
 			});
 		}
-		this.#state = { ...state, configHash: configHash ?? state.configHash };
+		this.#state = state;
 		this.#lastCheckpoint = path;
 	}
 

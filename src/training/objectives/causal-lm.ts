@@ -3,12 +3,10 @@
  * softmax normaliser near 1 (Chowdhery et al. 2022, arXiv:2204.02311, section 5).
  */
 import { z } from 'zod';
-import { add, mul, sub } from '../../graph/ops/arithmetic.ts';
-import { cast } from '../../graph/ops/cast.ts';
-import { greaterEqual } from '../../graph/ops/compare.ts';
-import { crossEntropy } from '../../graph/ops/cross-entropy.ts';
+import { ConfigError } from '../../base/errors.ts';
+import { type LossOptions, linearCrossEntropy, smoothedCrossEntropy } from '../../graph/ops/linear-cross-entropy.ts';
 import { flattenRows, reshape } from '../../graph/ops/movement.ts';
-import { logSumExp, mean, sum } from '../../graph/ops/reduction.ts';
+import { sum } from '../../graph/ops/reduction.ts';
 import type { Dim } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { CausalLanguageModel } from '../../models/language-model.ts';
@@ -25,46 +23,41 @@ export const causalLm = defineObjective({
 			.default(0)
 			.describe('Share of the target spread evenly over the vocabulary.'),
 		zLoss: z.number().min(0).default(0).describe('Weight of the squared log of the softmax normaliser.'),
+		vocabularyChunk: z
+			.int()
+			.min(1)
+			.optional()
+			.describe(
+				'Compute logits in pieces of this many vocabulary entries and never hold all of them: less memory, one more product.',
+			),
 	}),
-	create: ({ labelSmoothing, zLoss }) => ({
+	create: ({ labelSmoothing, zLoss, vocabularyChunk: chunk }) => ({
 		loss: (model, { labels, ...inputs }, context) => {
 			const { hidden, auxiliaryLosses } = model.hiddenStates(inputs, context);
-			const flatLabels = reshape(labels, [rowsOf(hidden)]);
-			const { likelihood, logNormalizer, meanLogit } = rowTerms(model, flattenRows(hidden), flatLabels);
-			const likelihoodSum = sum(likelihood);
+			const rows = flattenRows(hidden);
+			const flatLabels = reshape(labels, [rows.shape[0] as Dim]);
+			const rowLoss = chunk === undefined ? whole(model, rows, flatLabels) : chunked(model, rows, flatLabels, chunk);
+			const likelihoodSum = sum(rowLoss({}));
 			if (labelSmoothing === 0 && zLoss === 0) return { lossSum: likelihoodSum, likelihoodSum, auxiliaryLosses };
-			const counted = cast(greaterEqual(flatLabels, 0), 'float32');
-			const normalizer = logNormalizer();
-			let total = likelihood;
-			if (labelSmoothing > 0) {
-				const uniform = mul(sub(normalizer, meanLogit()), counted);
-				total = add(mul(likelihood, 1 - labelSmoothing), mul(uniform, labelSmoothing));
-			}
-			if (zLoss > 0) total = add(total, mul(mul(mul(normalizer, normalizer), counted), zLoss));
-			return { lossSum: sum(total), likelihoodSum, auxiliaryLosses };
+			return { lossSum: sum(rowLoss({ labelSmoothing, zLoss })), likelihoodSum, auxiliaryLosses };
 		},
 	}),
 });
 
-interface RowTerms {
-	/** Negative log-likelihood of each row's label, 0 where ignored [rows]. */
-	readonly likelihood: Tensor;
-	/** Log of the softmax normaliser [rows]. */
-	readonly logNormalizer: () => Tensor;
-	/** Mean over the vocabulary of the logits [rows]. */
-	readonly meanLogit: () => Tensor;
-}
+type RowLoss = (options: LossOptions) => Tensor;
 
-/** hidden [rows, dim], labels [rows]. */
-function rowTerms(model: CausalLanguageModel, hidden: Tensor, labels: Tensor): RowTerms {
+/** hidden [rows, dim], labels [rows] -> [rows]. */
+function whole(model: CausalLanguageModel, hidden: Tensor, labels: Tensor): RowLoss {
 	const logits = model.logits(hidden);
-	return {
-		likelihood: crossEntropy(logits, labels),
-		logNormalizer: () => logSumExp(logits, { axis: -1 }),
-		meanLogit: () => mean(logits, { axis: -1 }),
-	};
+	return (options) => smoothedCrossEntropy(logits, labels, options);
 }
 
-function rowsOf(hidden: Tensor): Dim {
-	return flattenRows(hidden).shape[0] as Dim;
+function chunked({ outputWeight }: CausalLanguageModel, hidden: Tensor, labels: Tensor, chunk: number): RowLoss {
+	if (outputWeight === undefined) {
+		throw new ConfigError('needs a model whose output is one matrix', {
+			where: 'training.objective.vocabularyChunk',
+			fix: 'leave vocabularyChunk out',
+		});
+	}
+	return (options) => linearCrossEntropy(hidden, outputWeight, labels, { ...options, chunk });
 }
