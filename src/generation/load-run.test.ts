@@ -26,6 +26,7 @@ const STATE = {
 	seed: 0,
 	data: null,
 	configHash: '',
+	dataHash: '',
 	device: 'cpu',
 	threads: 1,
 	best: { step: 20, loss: 1 },
