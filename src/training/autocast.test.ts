@@ -8,10 +8,11 @@ import type { ScanAttributes } from '../graph/scan.ts';
 import { type GraphNode, type Tensor, topologicalOrder } from '../graph/tensor.ts';
 import { Program } from '../runtime/program.ts';
 import { autocast } from './autocast.ts';
-import { buildLoss } from './loss-graph.ts';
+import { buildLoss, gradientOutputs } from './loss-graph.ts';
 import { LossScaler } from './loss-scale.ts';
 import { createObjective } from './objective-registry.ts';
 import { createOptimizer, optimizerConfig } from './optimizer-registry.ts';
+import { planParameter } from './slots.ts';
 import { TrainStep } from './train-step.ts';
 
 const shape = { batchSize: 2, time: 4, segmented: false };
@@ -66,6 +67,28 @@ for (const mode of ['unroll', 'scan'] as const) {
 function prefixed(tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
 	return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`gradient.${name}`, tensor]));
 }
+
+test('the gradient program of mixed precision compiles and gives the norm of the unscaled gradient', async () => {
+	const model = tinyGpt({ vocabSize: 9, dim: 8, heads: 2, layers: 2, hidden: 16, maxLength: 4, mode: 'scan' });
+	const optimizer = createOptimizer(optimizerConfig.parse({ kind: 'adamw' }));
+	const plans = model.parameters.trainable.map((spec) => planParameter(spec, optimizer.rule(spec), false));
+	const norms: number[] = [];
+	for (const precision of ['float32', 'mixed'] as const) {
+		const outputs = gradientOutputs({ model, objective, batch: shape, precision }, plans);
+		const program = await Program.compile({ norm: outputs.gradientNorm as Tensor }, { cache: false });
+		const { norm } = await program.run({
+			...Object.fromEntries(model.parameters.initialize(1)),
+			tokens: hostTensor('int32', [2, 4], [1, 2, 3, 4, 5, 6, 7, 8]),
+			labels: hostTensor('int32', [2, 4], [2, 3, 4, 5, 6, 7, 8, 0]),
+			labelCount: hostTensor('float32', [], [8]),
+			seed: hostTensor('int32', [], [0]),
+			'scalar.lossScale': hostTensor('float32', [], [256]),
+		});
+		norms.push(Number(norm?.data[0]));
+	}
+	const [exact, mixed] = norms as [number, number];
+	assert.ok(Math.abs(mixed / exact - 1) < 1e-2, `${mixed}, not ${exact}`);
+});
 
 test('autocast leaves types as they are', () => {
 	const model = tinyGpt({ vocabSize: 9, dim: 8, heads: 2, layers: 2, hidden: 16, maxLength: 4, mode: 'scan' });

@@ -31,6 +31,8 @@ export interface LossGraph {
 	readonly likelihood: Tensor;
 	/** With the loss scale, where there is one. */
 	readonly gradients: readonly Tensor[];
+	/** The input that scales them, with mixed precision. */
+	readonly lossScale?: Tensor;
 }
 
 /**
@@ -51,9 +53,10 @@ export function buildLoss(
 	}
 	const mixed = precision === 'mixed';
 	if (mixed) [loss, likelihood] = autocast([loss, likelihood]) as [Tensor, Tensor];
-	const minimised = mixed ? mul(loss, input(scalarName('lossScale'), 'float32', [])) : loss;
 	const tensors = specs.map(({ tensor }) => tensor);
-	return { loss, likelihood, gradients: gradients(minimised, tensors) };
+	if (!mixed) return { loss, likelihood, gradients: gradients(loss, tensors) };
+	const lossScale = input(scalarName('lossScale'), 'float32', []);
+	return { loss, likelihood, gradients: gradients(mul(loss, lossScale), tensors), lossScale };
 }
 
 /**
@@ -74,8 +77,7 @@ export function gradientOutputs(options: LossOptions, plans: readonly ParameterP
 		return total;
 	});
 	const norm = totals.length === 0 ? scalar(0) : globalNorm(totals);
-	outputs.gradientNorm =
-		options.precision === 'mixed' ? div(norm, input(scalarName('lossScale'), 'float32', [])) : norm;
+	outputs.gradientNorm = graph.lossScale === undefined ? norm : div(norm, graph.lossScale);
 	return outputs;
 }
 

@@ -10,6 +10,7 @@ import type { Device } from '../runtime/device.ts';
 import { Program } from '../runtime/program.ts';
 import { loadOrt, toOrt } from '../runtime/session.ts';
 import { type Batch, batchFeeds } from './batch.ts';
+import { requireHalfPrecision } from './half-precision.ts';
 import { gradientOutputs, gradientSlot, type LossOptions } from './loss-graph.ts';
 import { LossScaler } from './loss-scale.ts';
 import type { Optimizer, StepPlace } from './optimizer.ts';
@@ -79,7 +80,7 @@ export class TrainStep {
 	/**
 	 * Builds and compiles the graphs.
 	 * @param values of all parameters by graph input name; copied
-	 * @throws ConfigError where the precision does not fit the device, DeviceError where the device is missing
+	 * @throws ConfigError where the precision does not fit the device, DeviceError where the device or its float16 is missing
 	 */
 	static async compile(options: TrainStepOptions, values: ReadonlyMap<string, HostTensor>): Promise<TrainStep> {
 		const { model, optimizer, device = 'cpu', threads } = options;
@@ -91,6 +92,7 @@ export class TrainStep {
 				fix: 'set training.precision to float32',
 			});
 		}
+		if (options.precision === 'mixed') await requireHalfPrecision(device);
 		const ort = await loadOrt();
 		const wrap = (value: HostTensor): OrtTensor => toOrt(ort, value);
 		const ema = options.emaDecay !== undefined;
