@@ -38,7 +38,7 @@ training:
   checkpoints: { every: 100 }
   sampling:
     every: 100
-    prompts: ["The whale "]
+    prompts: ["The whale"]
   seed: 1
 `;
 }

@@ -1,5 +1,5 @@
 /** @file Opens what training left behind: a run folder, or one checkpoint folder, as a model ready to generate. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { FormatError, InputError } from '../base/errors.ts';
@@ -11,17 +11,14 @@ import type { CausalLanguageModel } from '../models/language-model.ts';
 import { buildModel, modelConfig } from '../models/model.ts';
 import { savedNames, stackParameters } from '../nn/parameters.ts';
 import { Tokenizer } from '../tokenizers/tokenizer.ts';
+import { EMA_FILE, MANIFEST_FILE, MODEL_FILE, manifest, STATE_FILE } from '../training/checkpoint-format.ts';
+import { type FoundCheckpoint, listCheckpoints, readState } from '../training/checkpoints.ts';
 import { ChatTemplate } from './chat-template.ts';
 
 const FILES = {
 	config: 'config.json',
 	tokenizer: 'tokenizer.json',
 	tokenizerConfig: 'tokenizer_config.json',
-	checkpoints: 'checkpoints',
-	model: 'model.safetensors',
-	ema: 'ema.safetensors',
-	state: 'state.json',
-	manifest: 'manifest.json',
 } as const;
 
 export interface LoadRunOptions {
@@ -49,11 +46,6 @@ export interface LoadedRun {
 
 /** A run's configuration holds the model's under `model`; a saved model has it at the top. */
 const savedConfig = z.record(z.string(), z.unknown());
-const manifestSchema = z.object({
-	files: z.record(z.string(), z.object({ sha256: z.string(), byteLength: z.number() })),
-});
-const stateSchema = z.object({ best: z.object({ step: z.int().min(0) }).nullish() });
-
 /**
  * Loads a trained model.
  * @param path a run folder (config.json, tokenizer.json, checkpoints/step-N/), one of its checkpoints, or a folder that
@@ -64,7 +56,7 @@ const stateSchema = z.object({ best: z.object({ step: z.int().min(0) }).nullish(
 export async function loadRun(path: string, options: LoadRunOptions = {}): Promise<LoadedRun> {
 	const place = resolve(path);
 	requireFolder(place, path);
-	const single = existsSync(join(place, FILES.model));
+	const single = existsSync(join(place, MODEL_FILE));
 	if (single && options.checkpoint !== undefined) {
 		throw new InputError('is one checkpoint: there is none to choose', {
 			where: path,
@@ -81,8 +73,8 @@ export async function loadRun(path: string, options: LoadRunOptions = {}): Promi
 	const tokenizer = loadTokenizer(directory);
 	const folder = single ? place : await chooseCheckpoint(directory, options);
 	if (single) await requireSound(folder);
-	const averaged = options.averaged ?? existsSync(join(folder, FILES.ema));
-	const weights = readWeights(join(folder, averaged ? FILES.ema : FILES.model), model);
+	const averaged = options.averaged ?? existsSync(join(folder, EMA_FILE));
+	const weights = readWeights(join(folder, averaged ? EMA_FILE : MODEL_FILE), model);
 	if (tokenizer.vocabSize > model.vocabSize) {
 		throw new FormatError('the tokenizer has more tokens than the model', {
 			where: directory,
@@ -130,7 +122,7 @@ function readRequired(directory: string, file: string, what: string): unknown {
 	if (existsSync(join(directory, file))) return readJson(join(directory, file), what);
 	throw new InputError(`has no ${file}`, {
 		where: directory,
-		expected: `a run folder: ${FILES.config}, ${FILES.tokenizer}, ${FILES.checkpoints}/step-N/${FILES.model}`,
+		expected: `a run folder: ${FILES.config}, ${FILES.tokenizer}, checkpoints/step-N/${MODEL_FILE}`,
 		fix: 'give the folder that modelsmith train wrote',
 	});
 }
@@ -157,11 +149,6 @@ function loadTokenizer(directory: string): Tokenizer {
 	});
 }
 
-interface Found {
-	readonly step: number;
-	readonly path: string;
-}
-
 /** The folder of the wanted checkpoint; of `last`, the latest sound one. */
 async function chooseCheckpoint(run: string, { checkpoint = 'last', onWarning }: LoadRunOptions): Promise<string> {
 	const found = listCheckpoints(run);
@@ -169,7 +156,7 @@ async function chooseCheckpoint(run: string, { checkpoint = 'last', onWarning }:
 	if (found.length === 0) {
 		throw new InputError('has no checkpoint', {
 			where: run,
-			expected: `${FILES.checkpoints}/step-N/${FILES.model}`,
+			expected: `checkpoints/step-N/${MODEL_FILE}`,
 			fix: 'train first, or wait for the first checkpoint of the run',
 		});
 	}
@@ -192,30 +179,16 @@ async function chooseCheckpoint(run: string, { checkpoint = 'last', onWarning }:
 	return chosen.path;
 }
 
-/** Latest first. */
-function listCheckpoints(run: string): Found[] {
-	const folder = join(run, FILES.checkpoints);
-	if (!existsSync(folder)) return [];
-	return readdirSync(folder)
-		.flatMap((name) => {
-			const step = stepOf(name);
-			return step === undefined ? [] : [{ step, path: join(folder, name) }];
-		})
-		.sort((a, b) => b.step - a.step);
-}
-
 function stepOf(path: string): number | undefined {
 	const match = /^step-(\d{1,15})$/.exec(basename(path));
 	return match === null ? undefined : Number(match[1]);
 }
 
 /** The latest checkpoint's state knows which one was best. */
-function bestStep(found: readonly Found[], run: string): number {
+function bestStep(found: readonly FoundCheckpoint[], run: string): number {
 	for (const { path } of found) {
-		const file = join(path, FILES.state);
-		if (!existsSync(file)) continue;
-		const state = stateSchema.safeParse(readJson(file, 'the state of a training run'));
-		if (state.success && state.data.best != null) return state.data.best.step;
+		const best = existsSync(join(path, STATE_FILE)) ? readState(path).best : null;
+		if (best !== null) return best.step;
 	}
 	throw new InputError('does not say which checkpoint is best', {
 		where: run,
@@ -236,19 +209,19 @@ async function requireSound(path: string): Promise<void> {
 
 /** What is wrong with the weights of a checkpoint, by its manifest; undefined when nothing is, or it has none. */
 async function damage(path: string): Promise<string | undefined> {
-	if (!existsSync(join(path, FILES.model))) return `${FILES.model} is missing`;
-	const file = join(path, FILES.manifest);
+	if (!existsSync(join(path, MODEL_FILE))) return `${MODEL_FILE} is missing`;
+	const file = join(path, MANIFEST_FILE);
 	if (!existsSync(file)) return undefined;
 	let contents: unknown;
 	try {
 		contents = readJson(file, 'the manifest of a checkpoint');
 	} catch {
-		return `${FILES.manifest} cannot be read`;
+		return `${MANIFEST_FILE} cannot be read`;
 	}
-	const manifest = manifestSchema.safeParse(contents);
-	if (!manifest.success) return `${FILES.manifest} is not a manifest`;
-	for (const name of [FILES.model, FILES.ema]) {
-		const expected = manifest.data.files[name];
+	const parsed = manifest.safeParse(contents);
+	if (!parsed.success) return `${MANIFEST_FILE} is not a manifest`;
+	for (const name of [MODEL_FILE, EMA_FILE]) {
+		const expected = parsed.data.files[name];
 		if (expected === undefined) continue;
 		if (!existsSync(join(path, name))) return `${name} is missing`;
 		if (statSync(join(path, name)).size !== expected.byteLength)

@@ -1,5 +1,6 @@
 /** @file Perplexity and bits per byte of long texts, with a window that slides so that every token has some context. */
 import { InputError } from '../base/errors.ts';
+import { bitsPerByte } from '../training/metrics/metrics.ts';
 import type { CallOptions, DecoderSession, ScoreRow } from './decoder-session.ts';
 
 export interface PerplexityOptions extends CallOptions {
@@ -81,8 +82,13 @@ export async function measurePerplexity(
 		onProgress?.({ scored, total });
 	}
 	const loss = nats / total;
-	const bitsPerByte = bytes === undefined ? undefined : loss / Math.LN2 / (bytes / tokens.length);
-	return { loss, perplexity: Math.exp(loss), bitsPerByte, tokens: total, nats };
+	return {
+		loss,
+		perplexity: Math.exp(loss),
+		bitsPerByte: bitsPerByte(loss, bytes === undefined ? undefined : bytes / tokens.length),
+		tokens: total,
+		nats,
+	};
 }
 
 /** Windows of `window` tokens to read plus the one that the last of them predicts. */

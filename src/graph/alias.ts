@@ -83,7 +83,9 @@ const barrierOp = defineOp<null>({
 		const [type, dependency] = inputs as [Tensor, Tensor];
 		if (!isFloat(type.dtype)) return [x!];
 		const flat = emitter.node('Reshape', [after!, emitter.integers([-1])]);
-		const first = emitter.node('Slice', [flat, emitter.integers([0]), emitter.integers([1]), emitter.integers([0])]);
+		const start = emitter.node('Slice', [flat, emitter.integers([0]), emitter.integers([1]), emitter.integers([0])]);
+		// One element even where `after` has none (an empty batch).
+		const first = emitter.node('ReduceSum', [start, emitter.integers([0])], { attributes: { keepdims: 1 } });
 		const converted =
 			dependency.dtype === type.dtype
 				? first

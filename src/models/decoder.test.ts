@@ -343,6 +343,7 @@ test('contradictions are configuration errors', () => {
 		[{ position: { kind: 'relative-bias', buckets: 32, maxDistance: 4 } }, /maxDistance/],
 		[{ position: { kind: 'combined', parts: [{ kind: 'rope' }, { kind: 'rope' }] } }, /one scheme/],
 		[{ layerMode: 'scan', layerOverrides: [{ layers: [0], feedForward: { kind: 'glu' } }] }, /layerMode/],
+		[{ position: { kind: 'relative-bias' }, mixer: { kind: 'attention', heads: 4 } }, /model\.mixer\.heads/],
 		[{ dropout: 1 }, /model\.dropout/],
 	];
 	for (const [config, message] of bad) {

@@ -10,7 +10,7 @@ import { outputLayer, outputLogits, type TextStack, textStack } from './text-sta
 export const decoderConfig = z
 	.strictObject({
 		architecture: z.literal('decoder').default('decoder').describe('Predicts the next token.'),
-		vocabSize: z.int().min(1).describe('Number of token ids.'),
+		vocabSize: z.int().min(1).max(100_000_000).describe('Number of token ids.'),
 		...stackShape,
 	})
 	.describe('A decoder-only language model.');

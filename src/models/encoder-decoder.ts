@@ -13,7 +13,7 @@ import { outputLayer, outputLogits, type TextStack, textStack } from './text-sta
 export const encoderDecoderConfig = z
 	.strictObject({
 		architecture: z.literal('encoder-decoder').describe('Reads one text and writes another.'),
-		vocabSize: z.int().min(1).describe('Number of token ids, shared by both sides.'),
+		vocabSize: z.int().min(1).max(100_000_000).describe('Number of token ids, shared by both sides.'),
 		sharedEmbeddings: z.boolean().default(false).describe('One table of token embeddings for both sides.'),
 		encoder: z.strictObject(stackShape).describe('The side that reads.'),
 		decoder: z.strictObject(stackShape).describe('The side that writes.'),

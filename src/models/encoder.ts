@@ -11,7 +11,7 @@ import { outputLayer, outputLogits, type TextStack, textStack } from './text-sta
 export const encoderConfig = z
 	.strictObject({
 		architecture: z.literal('encoder').default('encoder').describe('Reads a whole text in both directions.'),
-		vocabSize: z.int().min(1).describe('Number of token ids.'),
+		vocabSize: z.int().min(1).max(100_000_000).describe('Number of token ids.'),
 		...stackShape,
 	})
 	.describe('A bidirectional encoder.');

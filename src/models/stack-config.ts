@@ -51,10 +51,15 @@ const layerOverride = z
 
 /** Keys of a stack, to be spread into the schema of an architecture. */
 export const stackShape = {
-	dim: z.int().min(1).describe('Width of the residual stream (d_model).'),
+	dim: z.int().min(1).max(1_000_000).describe('Width of the residual stream (d_model).'),
 	layers: z.int().min(1).max(10_000).describe('Number of layers.'),
-	heads: z.int().min(1).describe('Attention heads.'),
-	maxLength: z.int().min(1).default(1024).describe('Longest text in tokens; learned positions cover this many.'),
+	heads: z.int().min(1).max(1_000_000).describe('Attention heads.'),
+	maxLength: z
+		.int()
+		.min(1)
+		.max(100_000_000)
+		.default(1024)
+		.describe('Longest text in tokens; learned positions cover this many.'),
 	layerMode: z
 		.enum(['auto', 'unroll', 'scan'])
 		.default('auto')

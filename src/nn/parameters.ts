@@ -137,7 +137,8 @@ function savedTensor(
 	if (value === undefined) throw new ConfigError(`the weights have no tensor "${name}"`, { expected });
 	const found = `${value.dtype}[${value.dims.join(', ')}]`;
 	if (found !== expected) {
-		throw new ConfigError(`the tensor "${name}" has another type than the model`, { expected, found });
+		const what = value.dims.join() === spec.shape.join() ? 'dtype' : 'shape';
+		throw new ConfigError(`the tensor "${name}" has another ${what} than the model`, { expected, found });
 	}
 	return value;
 }

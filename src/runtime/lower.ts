@@ -139,7 +139,7 @@ class GraphBuilder {
 		const make = this.sizes.get(name);
 		if (make === undefined) {
 			throw new ShapeError(`the size of dimension "${name}" cannot be found from any graph input`, {
-				fix: `give one input an axis of size dim("${name}")`,
+				fix: `let the outputs depend on an input that has an axis of size dim("${name}"), for example by making the loss an output`,
 			});
 		}
 		const value = make();

@@ -59,6 +59,29 @@ test('missing and misshapen inputs are named', async () => {
 	await assert.rejects(program.run({ x: zeros('int32', [1, 3]), w: values }), /expected: float32\[batch, 3\]/);
 });
 
+test('inputs that disagree on a named size are refused', async () => {
+	const z = g.input('z', 'float32', [batch, 3]);
+	const program = await Program.compile({ y: g.add(x, z) });
+	const wrong = program.run({ x: zeros('float32', [4, 3]), z: zeros('float32', [1, 3]) });
+	await assert.rejects(wrong, /"batch" is 1 in input "z"[\s\S]*4, as in input "x"/);
+});
+
+test('half-precision inputs and outputs are bits', async () => {
+	const half = g.input('half', 'float16', [3]);
+	const program = await Program.compile({ y: g.mul(half, 2), wide: g.cast(half, 'float32') }, { cache: false });
+	const { y, wide } = await program.run({ half: hostTensor('float16', [3], [1, -0.5, 2048]) });
+	assert.deepEqual([...(wide!.data as Float32Array)], [1, -0.5, 2048]);
+	assert.deepEqual([...y!.data], [...hostTensor('float16', [3], [2, -1, 4096]).data]);
+});
+
+test('an empty batch passes through a checkpoint', async () => {
+	const [y] = g.checkpoint([x], (h) => [g.tanh(h!)]);
+	const loss = g.sum(g.mul(y!, y!));
+	const program = await Program.compile({ loss, dx: g.gradients(loss, [x])[0]! }, { cache: false });
+	const { dx } = await program.run({ x: zeros('float32', [0, 3]) });
+	assert.deepEqual([...dx!.dims], [0, 3]);
+});
+
 test('a value bound to an input must fit', async () => {
 	await assert.rejects(
 		Program.compile({ y: g.matmul(x, w) }, { bound: new Map([['w', zeros('float32', [2, 2])]]) }),

@@ -3,7 +3,7 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { InputError, ShapeError } from '../base/errors.ts';
 import type { DType, HostTensor } from '../base/host-tensor.ts';
 import { input } from '../graph/ops/source.ts';
-import { formatShape } from '../graph/shape.ts';
+import { formatShape, SymbolicDim } from '../graph/shape.ts';
 import type { Graph, InputAttributes, Tensor } from '../graph/tensor.ts';
 import { topologicalOrder } from '../graph/tensor.ts';
 import type { Device } from './device.ts';
@@ -137,6 +137,7 @@ export class Program {
 			checkFeed(input, value);
 			prepared[input.name] = value instanceof DeviceTensor ? value.handle : toOrt(ort, value);
 		}
+		checkSizes(this.inputs, feeds);
 		return prepared;
 	}
 }
@@ -174,6 +175,25 @@ export class DeviceTensor {
 	/** Frees the device memory; the tensor must not be used afterwards. */
 	dispose(): void {
 		this.handle.dispose();
+	}
+}
+
+/** A named size is one number: all inputs must agree on it, or broadcasting would hide the mistake. */
+function checkSizes(inputs: readonly OnnxValue[], feeds: Readonly<Record<string, HostTensor | DeviceTensor>>): void {
+	const sizes = new Map<string, { readonly size: number; readonly input: string }>();
+	for (const { name, shape } of inputs) {
+		shape.forEach((dim, axis) => {
+			if (!(dim instanceof SymbolicDim)) return;
+			const size = feeds[name]?.dims[axis] as number;
+			const known = sizes.get(dim.key);
+			if (known !== undefined && known.size !== size) {
+				throw new ShapeError(`the size "${dim}" is ${size} in input "${name}"`, {
+					expected: `${known.size}, as in input "${known.input}"`,
+					found: `${size}`,
+				});
+			}
+			sizes.set(dim.key, { size, input: name });
+		});
 	}
 }
 

@@ -14,6 +14,7 @@ export function loadOrt(): Promise<Ort> {
 		(module) => {
 			const ort = ('default' in module ? module.default : module) as Ort;
 			ort.env.logLevel = 'error';
+			takeHalvesAsBits(ort);
 			return ort;
 		},
 		(cause: unknown) => {
@@ -27,6 +28,22 @@ export function loadOrt(): Promise<Ort> {
 		},
 	);
 	return loading;
+}
+
+/**
+ * Where the JavaScript engine has Float16Array, onnxruntime-common turns half-precision data into one, which the native
+ * binding of 1.30 cannot read. It looks for the class once, at the first tensor: made here, while the class is hidden.
+ */
+function takeHalvesAsBits(ort: Ort): void {
+	const scope = globalThis as { Float16Array?: unknown };
+	const hidden = scope.Float16Array;
+	if (hidden === undefined) return;
+	scope.Float16Array = undefined;
+	try {
+		new ort.Tensor('float32', new Float32Array(1), [1]);
+	} finally {
+		scope.Float16Array = hidden;
+	}
 }
 
 export interface SessionOptions {

@@ -14,10 +14,8 @@ export function configure(command: Command, run: Run): void {
 		.action((path: string, options: { set?: string[]; context?: number }) =>
 			run(async (cli) => {
 				const { loadRunConfig } = await import('../config/run-config.ts');
-				const { buildModel } = await import('../../models/model.ts');
 				const { formatSummary, modelSummary } = await import('../../models/summary.ts');
-				const { modelOf } = await import('../config/vocabulary.ts');
-				const model = buildModel(modelOf(await loadRunConfig(path, options.set ?? [])));
+				const { model } = await loadRunConfig(path, options.set ?? []);
 				const summary = modelSummary(model, options.context);
 				cli.result(summary);
 				cli.print(formatSummary(summary));

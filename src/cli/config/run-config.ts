@@ -2,6 +2,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../../base/errors.ts';
+import { buildModel, type Model, type ModelConfig } from '../../models/model.ts';
+import { Tokenizer } from '../../tokenizers/tokenizer.ts';
 import { contradictions, type RunConfig, runConfig } from '../../training/config.ts';
 import { checkConfig } from './check.ts';
 import { loadConfig, type RawConfig } from './load.ts';
@@ -13,6 +15,8 @@ export interface LoadedRunConfig {
 	readonly path: string;
 	/** Where relative paths in it start. */
 	readonly directory: string;
+	/** The model it describes, with the vocabulary the run will have; a trained one may come out smaller. */
+	readonly model: Model;
 }
 
 /**
@@ -29,7 +33,21 @@ export async function loadRunConfig(path: string, sets: readonly string[]): Prom
 	const config = checkConfig(runConfig, raw, applyOverrides(raw.value, overrides), overrides);
 	const problems = contradictions(config);
 	if (problems.length > 0) throw locate(problems, raw, overrides);
-	return { config, path: file, directory: dirname(resolve(file)) };
+	const directory = dirname(resolve(file));
+	try {
+		// built here as well, so that parts that do not fit are found before any work is done
+		return { config, path: file, directory, model: buildModel(withVocabulary(config, directory)) };
+	} catch (error) {
+		if (error instanceof ConfigError && error.details.where?.startsWith('model')) throw locate([error], raw, overrides);
+		throw error;
+	}
+}
+
+function withVocabulary({ model, tokenizer }: RunConfig, directory: string): ModelConfig {
+	const vocabSize =
+		model.vocabSize ??
+		(tokenizer.kind === 'bpe' ? tokenizer.vocabSize : Tokenizer.fromFile(resolve(directory, tokenizer.path)).vocabSize);
+	return { ...model, vocabSize };
 }
 
 function isFolder(path: string): boolean {

@@ -15,7 +15,7 @@ defineParityKind({
 	config: z.looseObject({
 		bidirectional: z.boolean(),
 		num_buckets: z.int().min(2).max(1_000_000),
-		max_distance: z.int().min(1).max(10_000_000),
+		max_distance: z.int().min(1).max(1_000_000),
 		n_heads: size,
 		batch_size: size,
 		qlen: size,

@@ -18,6 +18,7 @@ feedForwards.register({
 			hidden: z
 				.int()
 				.min(1)
+				.max(1_000_000)
 				.optional()
 				.describe('Width of gate and value; default 8/3 * dim, rounded up to a multiple of 8.'),
 			activation: activationName.default('silu'),

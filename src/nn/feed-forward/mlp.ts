@@ -9,7 +9,7 @@ feedForwards.register({
 	schema: z
 		.strictObject({
 			kind: z.literal('mlp'),
-			hidden: z.int().min(1).optional().describe('Width between the projections; default 4 * dim.'),
+			hidden: z.int().min(1).max(1_000_000).optional().describe('Width between the projections; default 4 * dim.'),
 			activation: activationName.default('gelu'),
 			bias: z.boolean().default(true).describe('Biases on both projections.'),
 		})

@@ -49,13 +49,14 @@ mixers.register({
 	schema: z
 		.strictObject({
 			kind: z.literal('attention'),
-			heads: z.int().min(1).optional().describe("Query heads; default: the model's."),
+			heads: z.int().min(1).max(1_000_000).optional().describe("Query heads; default: the model's."),
 			kvHeads: z
 				.int()
 				.min(1)
+				.max(1_000_000)
 				.optional()
 				.describe('Key and value heads, a divisor of heads; default: as many as heads.'),
-			headDim: z.int().min(1).optional().describe('Size of a head; default dim / heads.'),
+			headDim: z.int().min(1).max(1_000_000).optional().describe('Size of a head; default dim / heads.'),
 			bias: z.boolean().default(true).describe('Biases on the four projections.'),
 			qkNorm: z
 				.boolean()
@@ -85,6 +86,13 @@ mixers.register({
 		const [queryNorm, keyNorm] = [perHead('q_norm'), perHead('k_norm')];
 		const inner: Norm = context.innerNorm ? context.norm(scope.child('inner_attn_ln'), heads * headDim) : (x) => x;
 		const { rotary, bias } = context.position;
+		if (bias !== undefined && heads !== context.heads) {
+			throw new ConfigError('a position bias is made for the heads of the model', {
+				where: 'model.mixer.heads',
+				expected: `${context.heads}, as model.heads`,
+				found: `${heads}`,
+			});
+		}
 		const cache = { shape: ['batch', kvHeads, 'past', headDim] as const, growsAlong: 2 };
 		return {
 			name: 'self_attn',

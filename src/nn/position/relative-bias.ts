@@ -51,8 +51,8 @@ positions.register({
 	schema: z
 		.strictObject({
 			kind: z.literal('relative-bias'),
-			buckets: z.int().min(4).default(32).describe('Number of learned values per head.'),
-			maxDistance: z.int().min(1).default(128).describe('Distances from here on share a bucket.'),
+			buckets: z.int().min(4).max(1_000_000).default(32).describe('Number of learned values per head.'),
+			maxDistance: z.int().min(1).max(1_000_000).default(128).describe('Distances from here on share a bucket.'),
 			bidirectional: z
 				.boolean()
 				.default(true)
