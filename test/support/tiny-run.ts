@@ -4,7 +4,7 @@ import { type RunConfig, resolveConfig } from '../../src/training/config.ts';
 /** A tiny model on corpus.txt with held-out.txt for validation, both relative to the base directory of the run. */
 export function tinyRun(steps: number): RunConfig {
 	const { config, problems } = resolveConfig({
-		model: { dim: 16, layers: 2, heads: 2, maxLength: 32 },
+		model: { dim: 16, layers: 2, heads: 2, maxLength: 32, dropout: 0.1 },
 		tokenizer: { kind: 'bpe', vocabSize: 280 },
 		data: {
 			source: { kind: 'text', path: 'corpus.txt' },
