@@ -1,7 +1,9 @@
 /** @file The examples run, and the configurations among them are valid. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { starterConfig } from '../src/cli/starter-config.ts';
@@ -35,6 +37,26 @@ test('train-and-generate.ts trains, loads and writes', () => {
 		example('train-and-generate.ts', { EXAMPLE_STEPS: '20' }),
 		/step 20: loss [\d.]+\ntrained 20 steps\nThe old./,
 	);
+});
+
+test('the program and the configuration of the README work', async () => {
+	const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+	const block = (language: string): string =>
+		new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(readme)?.[1] ?? '';
+	const { stdout, stderr } = spawnSync(
+		process.execPath,
+		['--conditions=modelsmith-source', '--input-type=module-typescript', '--eval', block('ts')],
+		{ cwd: root, encoding: 'utf8' },
+	);
+	assert.match(stdout, /Float32Array\(1\) \[ 4 \] Float32Array\(3\) \[ -4, -4, -4 \]/, stderr);
+	const folder = mkdtempSync(join(tmpdir(), 'modelsmith-readme-'));
+	try {
+		writeFileSync(join(folder, 'my.yaml'), block('yaml'));
+		const { code, stderr: problems } = await runCli('summary', join(folder, 'my.yaml'));
+		assert.equal(code, 0, problems);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
 });
 
 test('the configurations are valid and of the size they claim', async () => {
