@@ -16,9 +16,13 @@ export function fillTables(text: string, load: (name: string) => Record<string, 
 
 function tableOf(name: string, measured: Record<string, unknown> | undefined): string {
 	if (measured === undefined) return `*Not measured yet: \`npm run modelsmith -- bench ${name} --save\`*`;
-	const tables = tablesOf(measured).map(({ columns, rows }) =>
-		[columns, columns.map(() => '---'), ...rows].map((cells) => `| ${cells.map(escapeBars).join(' | ')} |`).join('\n'),
-	);
+	const found = tablesOf(measured);
+	const tables = found.map(({ title, columns, rows }) => {
+		const lines = [columns, columns.map(() => '---'), ...rows].map(
+			(cells) => `| ${cells.map(escapeBars).join(' | ')} |`,
+		);
+		return (found.length > 1 ? [`${title}:`, '', ...lines] : lines).join('\n');
+	});
 	const machine = z.object({ cpu: z.string(), cores: z.number() }).safeParse(measured.machine);
 	const where = machine.success ? `${machine.data.cpu}, ${machine.data.cores} cores, ` : '';
 	const date = typeof measured.date === 'string' ? measured.date.slice(0, 10) : 'no date';

@@ -2,6 +2,9 @@
 import { InterruptedError } from '../base/errors.ts';
 import type { Cli } from './cli.ts';
 
+/** npm passes Ctrl-C on to a program that the terminal has told already: two signals this close are one key press. */
+const SAME_PRESS_MS = 400;
+
 /**
  * Runs work that can be asked to stop. SIGTERM is treated alike, and a closed terminal (SIGHUP).
  * @param promise what will happen, e.g. "finishing the step and writing a checkpoint"
@@ -13,8 +16,11 @@ export async function interruptible<T>(
 	work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
 	const controller = new AbortController();
+	let pressedAt = Number.NEGATIVE_INFINITY;
 	const onSignal = () => {
+		if (performance.now() - pressedAt < SAME_PRESS_MS) return;
 		if (controller.signal.aborted) process.exit(130);
+		pressedAt = performance.now();
 		controller.abort(new InterruptedError('interrupted'));
 		cli.note(`\nstopping: ${promise}. Press Ctrl-C again to stop at once.`);
 	};

@@ -10,16 +10,16 @@ export function starterConfig(schema: string): string {
 
 model:
   architecture: decoder
-  dim: 192          # width; more is stronger and slower
+  dim: 192 # width; more is stronger and slower
   layers: 4
   heads: 4
-  maxLength: 256    # longest text it can read, in tokens
+  maxLength: 256 # longest text it can read, in tokens
   position: { kind: rope }
   norm: { kind: rms }
   feedForward: { kind: glu }
 
 tokenizer:
-  kind: bpe         # byte-level BPE, trained on the data below
+  kind: bpe # byte-level BPE, trained on the data below
   vocabSize: 2048
 
 data:
@@ -30,8 +30,8 @@ data:
   sequenceLength: 128
 
 training:
-  steps: 500
-  batchSize: 16     # rows of 128 tokens at once
+  steps: 400
+  batchSize: 16 # rows of 128 tokens at once
   optimizer: { kind: adamw, learningRate: 0.002 }
   schedule: { kind: cosine, warmup: 30 }
   validation: { every: 100 }

@@ -10,12 +10,13 @@ export interface ResultTable {
 	readonly rows: readonly (readonly string[])[];
 }
 
-/** The lists of records of a result. A list inside a record makes one row an entry. */
+/** The lists (or maps) of records of a result. A list inside a record makes one row an entry. */
 export function tablesOf(result: Readonly<Record<string, unknown>>): ResultTable[] {
 	const tables: ResultTable[] = [];
 	for (const [title, value] of Object.entries(result)) {
-		if (!Array.isArray(value) || !value.every(isRecord) || value.length === 0) continue;
-		const records = value.flatMap((record) => expand(record));
+		const listed = recordsOf(value);
+		if (listed.length === 0) continue;
+		const records = listed.flatMap((record) => expand(record));
 		const columns = [...new Set(records.flatMap((record) => [...record.keys()]))];
 		const rows = records.map((record) => columns.map((column) => formatCell(record.get(column) ?? null)));
 		tables.push({ title, columns, rows });
@@ -30,7 +31,16 @@ export function resultTables(result: Readonly<Record<string, unknown>>): string 
 	const lines = Object.entries(result)
 		.filter(([key]) => !titles.has(key))
 		.map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : formatCell(value as Cell)}`);
-	return [...lines, ...tables.map(({ columns, rows }) => `\n${formatTable(columns, rows)}`)].join('\n');
+	return [...lines, ...tables.map(({ title, columns, rows }) => `\n${title}:\n${formatTable(columns, rows)}`)].join(
+		'\n',
+	);
+}
+
+/** The entries of a list of records, or of a record of records, whose keys become names. */
+function recordsOf(value: unknown): Record<string, unknown>[] {
+	if (Array.isArray(value)) return value.every(isRecord) ? value : [];
+	if (!isRecord(value) || !Object.values(value).some(isRecord)) return [];
+	return Object.entries(value).map(([name, entry]) => (isRecord(entry) ? { name, ...entry } : { name, value: entry }));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatBytes, formatCount, formatDuration } from './format.ts';
+import { resultTables, tablesOf } from './result-tables.ts';
 import { safeText } from './safe-text.ts';
 import { formatTable } from './table.ts';
 
@@ -33,4 +34,39 @@ test('columns line up, numbers to the right', () => {
 		),
 		['name       count', '---------  -----', 'a              1', 'long name    120'].join('\n'),
 	);
+});
+
+test('results become tables: lists of records, lists inside them, maps of records', () => {
+	const result = {
+		benchmark: 'b',
+		rows: [
+			{
+				name: 'x',
+				results: [
+					{ n: 1, rate: 0.12345 },
+					{ n: 2, rate: 2 },
+				],
+			},
+		],
+		training: { ours: { seconds: 1, deep: { a: true } }, python: 'not available' },
+	};
+	assert.deepEqual(tablesOf(result), [
+		{
+			title: 'rows',
+			columns: ['name', 'n', 'rate'],
+			rows: [
+				['x', '1', '0.1235'],
+				['x', '2', '2'],
+			],
+		},
+		{
+			title: 'training',
+			columns: ['name', 'seconds', 'deep.a', 'value'],
+			rows: [
+				['ours', '1', 'true', ''],
+				['python', '', '', 'not available'],
+			],
+		},
+	]);
+	assert.match(resultTables(result), /^benchmark: b\n\nrows:\nname {2}n/);
 });
