@@ -20,6 +20,8 @@ export interface TrainOptions {
 	/** Where relative paths of the configuration start. */
 	readonly baseDirectory: string;
 	readonly resume: boolean;
+	/** Record where the time of the first steps goes. */
+	readonly profile?: boolean;
 }
 
 export interface TrainOutcome {

@@ -4,6 +4,7 @@ import type { Cli } from './cli.ts';
 import { formatBytes, formatCount, formatLoss } from './terminal/format.ts';
 import { Progress } from './terminal/progress.ts';
 import { safeText } from './terminal/safe-text.ts';
+import { formatTable } from './terminal/table.ts';
 
 /** What every phase before the first step is called, and what it counts. */
 const PHASES: Readonly<Record<string, readonly [label: string, unit: string]>> = {
@@ -12,6 +13,9 @@ const PHASES: Readonly<Record<string, readonly [label: string, unit: string]>> =
 	tokenize: ['tokenizing', 'bytes'],
 	compile: ['compiling the model', ''],
 };
+
+/** Ops shown of a profile; the trace has them all. */
+const PROFILE_ROWS = 15;
 
 /** Feed it every event of a run; call `finish` or `abandon` at the end. */
 export class TrainingView {
@@ -70,6 +74,15 @@ export class TrainingView {
 				this.say(
 					`step ${event.step}: validation loss ${formatLoss(loss)}, perplexity ${perplexity.toFixed(1)}${bits}${best ? ' (best)' : ''}`,
 				);
+				break;
+			}
+			case 'profile': {
+				const { runs, runMillis, byOp } = event.profile;
+				const rows = byOp
+					.slice(0, PROFILE_ROWS)
+					.map(({ op, millis, calls, share }) => [op, millis.toFixed(2), calls.toFixed(0), (share * 100).toFixed(1)]);
+				this.say(`${runMillis.toFixed(1)} ms a step in the engine, mean of ${runs} steps; trace: ${event.path}`);
+				this.say(formatTable(['op', 'ms', 'calls', '%'], rows));
 				break;
 			}
 			case 'sample':

@@ -1,4 +1,5 @@
 /** @file What a training run tells while it works; plain data, so that it passes between threads. */
+import type { Profile } from '../runtime/profile.ts';
 import type { StepMetrics, ValidationMetrics } from './metrics/metrics.ts';
 
 export type TrainingEvent =
@@ -20,6 +21,8 @@ export type TrainingEvent =
 	| ({ readonly type: 'validation' } & ValidationMetrics)
 	| { readonly type: 'sample'; readonly step: number; readonly samples: readonly Sample[] }
 	| { readonly type: 'checkpoint'; readonly step: number; readonly path: string }
+	/** Time in every op over the first steps; `path` is a Chrome trace. */
+	| { readonly type: 'profile'; readonly path: string; readonly profile: Profile }
 	| { readonly type: 'warning'; readonly message: string };
 
 export interface Sample {

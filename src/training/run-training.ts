@@ -15,6 +15,8 @@ export interface RunTrainingOptions extends PrepareRunOptions {
 	 * as a function cannot be sent to a thread.
 	 */
 	readonly samplerModule?: string | undefined;
+	/** Record where the time of the first steps goes; see TrainerOptions. */
+	readonly profile?: boolean | undefined;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function trainHere(
 			config: run.config.training,
 			directory: options.directory,
 			libraryVersion: libraryVersion(),
+			profile: options.profile,
 			sampler: await loadSampler(options.samplerModule, run),
 			stopRequested,
 			...(options.onEvent !== undefined && { onEvent: options.onEvent }),

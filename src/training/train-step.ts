@@ -7,6 +7,7 @@ import { ConfigError } from '../base/errors.ts';
 import type { HostTensor } from '../base/host-tensor.ts';
 import { fullShape } from '../nn/parameters.ts';
 import type { Device } from '../runtime/device.ts';
+import { finishProfile, type Profile } from '../runtime/profile.ts';
 import { Program } from '../runtime/program.ts';
 import { loadOrt, toOrt } from '../runtime/session.ts';
 import { type Batch, batchFeeds } from './batch.ts';
@@ -27,6 +28,8 @@ export interface TrainStepOptions extends LossOptions {
 	readonly emaDecay?: number | undefined;
 	readonly device?: Device;
 	readonly threads?: number | undefined;
+	/** Record the engine's time in every op; see finishProfile. */
+	readonly profilePrefix?: string | undefined;
 	/** Use elementwise kernels for the update where possible (default true). */
 	readonly kernels?: boolean;
 }
@@ -113,6 +116,7 @@ export class TrainStep {
 			keepOnDevice: plans.map((plan) => nextName(gradientSlot(plan))),
 			cache: false,
 			...(threads !== undefined && { threads }),
+			...(options.profilePrefix !== undefined && { profilePrefix: options.profilePrefix }),
 		});
 		const updater = await Updater.compile(plans, residents, updaterOptions);
 		const step = new TrainStep({
@@ -198,6 +202,11 @@ export class TrainStep {
 		const result = new Map<string, HostTensor>();
 		for (const plan of this.#plans) result.set(plan.spec.name, await this.get(gradientSlot(plan)));
 		return result;
+	}
+
+	/** Ends recording and leaves a Chrome trace at `path`; only for a step compiled with `profilePrefix`. */
+	finishProfile(path: string): Profile {
+		return finishProfile(this.#program, this.#options.profilePrefix as string, path);
 	}
 
 	/** Current value of a slot in its parameter's full shape. */

@@ -206,3 +206,17 @@ test('length of a run from steps, tokens or epochs', () => {
 	assert.equal(totalSteps(config({ tokens: 1000 }), shape), 16);
 	assert.equal(totalSteps(config({ epochs: 2.5 }), shape, 80), 25);
 });
+
+test('a profile of the first steps names the ops and leaves a Chrome trace', async () => {
+	const directory = join(root, 'profiled');
+	const events: TrainingEvent[] = [];
+	const trainer = await Trainer.create(
+		options({ steps: 4 }, { directory, profile: true, onEvent: (event) => void events.push(event) }),
+	);
+	await trainer.run();
+	const found = events.find((event) => event.type === 'profile');
+	assert.ok(found?.type === 'profile');
+	assert.equal(found.profile.runs, 4);
+	assert.ok(found.profile.byOp.some(({ op }) => op === 'Scan' || op === 'MatMul' || op === 'Gemm'));
+	assert.ok(Array.isArray(JSON.parse(readFileSync(join(directory, 'profile.json'), 'utf8'))));
+});

@@ -67,10 +67,15 @@ export interface TrainerOptions {
 	readonly initialValues?: ReadonlyMap<string, HostTensor> | undefined;
 	readonly sampler?: Sampler | undefined;
 	readonly libraryVersion?: string;
+	/** Record the time in every op of the first steps and write profile.json into the run folder. */
+	readonly profile?: boolean | undefined;
 	readonly onEvent?: (event: TrainingEvent) => void;
 	/** Asked after every step; true ends the run in good order. */
 	readonly stopRequested?: () => boolean;
 }
+
+/** Steps that `profile` records: enough to average, few enough to open in a trace viewer. */
+const PROFILED_STEPS = 20;
 
 /** Number of updates a configuration asks for. */
 export function totalSteps(config: TrainingConfig, { batchSize, time }: BatchShape, rowsPerEpoch = 0): number {
@@ -100,6 +105,8 @@ export class Trainer {
 	#samples: StepLog | undefined;
 	#events: EventFile | undefined;
 	#lastCheckpoint: string | undefined;
+	/** Steps of this process so far. */
+	#profiled = 0;
 
 	private constructor(options: TrainerOptions, objective: Objective, optimizer: Optimizer, step: TrainStep) {
 		const { config, shape, rowsPerEpoch } = options;
@@ -135,6 +142,10 @@ export class Trainer {
 		const { model, config } = options;
 		options.onEvent?.({ type: 'prepare', what: 'compile' });
 		await nextTurn();
+		if (options.profile === true) {
+			if (options.directory === undefined) throw new InputError('a profile needs a run folder to be written to');
+			mkdirSync(options.directory, { recursive: true });
+		}
 		const objective = createObjective(config.objective);
 		const optimizer = createOptimizer(config.optimizer);
 		const step = await TrainStep.compile(
@@ -149,6 +160,7 @@ export class Trainer {
 				precision: config.precision,
 				device: config.device,
 				threads: config.threads,
+				profilePrefix: options.profile === true ? join(options.directory as string, '.profile') : undefined,
 			},
 			options.initialValues ?? model.parameters.initialize(config.seed),
 		);
@@ -183,6 +195,7 @@ export class Trainer {
 			});
 			return await this.#loop();
 		} finally {
+			if (this.#profiled < PROFILED_STEPS) this.#writeProfile();
 			this.#metrics?.close();
 			this.#samples?.close();
 			this.#events?.close();
@@ -199,6 +212,8 @@ export class Trainer {
 			loss = (await this.#oneStep()).loss;
 			const { step } = this.#state;
 			const last = step === this.totalSteps;
+			this.#profiled++;
+			if (this.#profiled === PROFILED_STEPS) this.#writeProfile();
 			let improved = false;
 			if (this.#options.validation !== undefined && (last || step % config.validation.every === 0)) {
 				improved = await this.#validate();
@@ -233,6 +248,13 @@ export class Trainer {
 			...(best !== null && { best }),
 			...(this.#lastCheckpoint !== undefined && { checkpoint: this.#lastCheckpoint }),
 		};
+	}
+
+	#writeProfile(): void {
+		const { profile, directory } = this.#options;
+		if (profile !== true || directory === undefined) return;
+		const path = join(directory, 'profile.json');
+		this.#emit({ type: 'profile', path, profile: this.#step.finishProfile(path) });
 	}
 
 	async #oneStep(): Promise<StepMetrics> {

@@ -6,6 +6,8 @@ import type { Run } from '../registry.ts';
 /** Every benchmark is a file of that name in bench/, which exports `benchName`. */
 const BENCHMARKS: Readonly<Record<string, string>> = {
 	train: 'the same GPT trained by modelsmith, JAX, PyTorch, tfjs and jax-js',
+	profile: 'where the time of a training step goes: the shortest time of every node',
+	passes: 'graph passes: nodes, session creation and run time with and without each',
 	matmul: 'matrix products: GFLOP/s of every engine',
 	compile: 'graph building and session creation against the number of nodes',
 	tokenizer: 'BPE training and encoding against Hugging Face',

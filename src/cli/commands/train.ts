@@ -10,6 +10,7 @@ interface Options {
 	readonly resume?: true;
 	readonly device?: string;
 	readonly threads?: number;
+	readonly profile?: true;
 }
 
 export function configure(command: Command, run: Run): void {
@@ -23,6 +24,10 @@ export function configure(command: Command, run: Run): void {
 		.option('--resume', 'go on from the last checkpoint of the run folder')
 		.addOption(new Option('--device <device>', 'where to compute').choices([...DEVICE_CHOICES]))
 		.option('--threads <n>', 'threads of one operation (default: as many as cores)', integer(1, 1024))
+		.option(
+			'--profile',
+			'show where the time of the first steps goes; writes profile.json (a Chrome trace) into the run',
+		)
 		.addHelpText(
 			'after',
 			`
@@ -59,6 +64,7 @@ async function train(cli: Cli, path: string, options: Options): Promise<Outcome 
 		directory,
 		baseDirectory: isRun ? originOf(configDirectory) : configDirectory,
 		resume: options.resume === true,
+		profile: options.profile === true,
 	});
 	cli.result({
 		run: directory,

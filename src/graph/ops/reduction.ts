@@ -192,7 +192,7 @@ const reduce =
 	(x: Tensor, options: ReduceOptions = {}) => {
 		const given = options.axis === undefined ? x.shape.map((_, axis) => axis) : [options.axis].flat();
 		const axes = [...new Set(given.map((axis) => normalizeAxis(axis, x.rank, op.name)))].sort((a, b) => a - b);
-		if (axes.length === 0) return x;
+		if (axes.length === 0) return op === sumSquareOp ? mul(x, x) : x;
 		if (!isFloat(x.dtype) && op !== sumOp && op !== maxOp && op !== minOp && op !== prodOp) {
 			throw new ShapeError(`${op.name} is for floats`, { found: x.dtype });
 		}
