@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
 	compile: 'graph building and session creation against the number of nodes',
 	tokenizer: 'BPE training and encoding against Hugging Face',
 	decode: 'tokens a second with and without a key/value cache',
+	profile: 'where the time of a training step goes, node by node',
 };
 
 /** What a benchmark is called with; it returns one plain object, with `rows` where there is a table. */

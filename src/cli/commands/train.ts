@@ -10,6 +10,7 @@ interface Options {
 	readonly resume?: true;
 	readonly device?: string;
 	readonly threads?: number;
+	readonly profile?: true;
 }
 
 export function configure(command: Command, run: Run): void {
@@ -23,6 +24,7 @@ export function configure(command: Command, run: Run): void {
 		.option('--resume', 'go on from the last checkpoint of the run folder')
 		.addOption(new Option('--device <device>', 'where to compute').choices([...DEVICE_CHOICES]))
 		.option('--threads <n>', 'threads of one operation (default: as many as cores)', integer(1, 1024))
+		.option('--profile', 'first measure a step by op: a table, and a Chrome trace in the run folder (profile.json)')
 		.addHelpText(
 			'after',
 			`
@@ -49,11 +51,16 @@ async function train(cli: Cli, path: string, options: Options): Promise<Outcome 
 		...(options.device === undefined ? [] : [`training.device=${options.device}`]),
 		...(options.threads === undefined ? [] : [`training.threads=${options.threads}`]),
 	];
-	const { config, path: file, directory: configDirectory } = await loadRunConfig(path, sets);
+	const { config, path: file, directory: configDirectory, model } = await loadRunConfig(path, sets);
 	const isRun = basename(file) === 'config.json' && existsSync(join(configDirectory, 'checkpoints'));
 	const directory = resolve(
 		options.out ?? (isRun && options.resume === true ? configDirectory : join('runs', basename(file, extname(file)))),
 	);
+	if (options.profile === true) {
+		const { formatProfile, profileStep } = await import('../profile-step.ts');
+		cli.note(formatProfile(await profileStep(config, model, directory)));
+		cli.note(`trace: ${join(directory, 'profile.json')}`);
+	}
 	const { summary, view, curve } = await trainRun(cli, {
 		config,
 		directory,
