@@ -1,6 +1,6 @@
 /**
  * @file What each optional graph pass is worth: nodes, time to create a session, time to run, with all passes and with each
- * one left out: `node bench/passes.ts [--json]`. The graph is a training step of a small language model, its layers once
+ * one left out: `modelsmith bench passes`. The graph is a training step of a small language model, its layers once
  * unrolled and once in a loop.
  */
 import { type HostTensor, hostTensor } from '../src/base/host-tensor.ts';
@@ -11,6 +11,7 @@ import type { ScanAttributes } from '../src/graph/scan.ts';
 import { topologicalOrder } from '../src/graph/tensor.ts';
 import { lower } from '../src/runtime/lower.ts';
 import { graphOf, Program } from '../src/runtime/program.ts';
+import { type BenchOptions, machine } from './measure.ts';
 
 const [LAYERS, DIM, HEADS, HIDDEN, VOCABULARY, BATCH, TIME] = [8, 128, 4, 512, 2048, 4, 64];
 const REPEATS = 15;
@@ -99,56 +100,51 @@ const cases = ['unrolled', 'looped'].flatMap((graph) =>
 	].map(([passes, skipped]) => ({ graph, passes: passes as string, skipPasses: new Set(skipped as string[]) })),
 );
 
-const json = process.argv.includes('--json');
-const prepared = [];
-for (const { graph, passes, skipPasses } of cases) {
-	const outputs = trainingStep(graph === 'looped');
-	const nodes = countNodes(optimize(Object.values(outputs), skipPasses));
-	const onnxNodes = lower(graphOf(outputs), { skipPasses }).onnx.nodes.length;
-	const [lowering, creating]: [number[], number[]] = [[], []];
-	let program: Program | undefined;
-	for (let i = 0; i < CREATIONS; i++) {
-		const start = performance.now();
-		lower(graphOf(outputs), { skipPasses });
-		lowering.push(performance.now() - start);
-		const lowered = performance.now();
-		program = await Program.compile(outputs, { cache: false, skipPasses });
-		// Compiling lowers once more; what is left is the engine's work.
-		creating.push(performance.now() - lowered - best(lowering));
+/** Times are the best of several, taken in turns. */
+export async function benchPasses({ log = () => {} }: BenchOptions = {}): Promise<object> {
+	const prepared: (Omit<Row, 'runMs'> & { readonly program: Program; readonly times: number[] })[] = [];
+	for (const { graph, passes, skipPasses } of cases) {
+		const outputs = trainingStep(graph === 'looped');
+		const nodes = countNodes(optimize(Object.values(outputs), skipPasses));
+		const onnxNodes = lower(graphOf(outputs), { skipPasses }).onnx.nodes.length;
+		const [lowering, creating]: [number[], number[]] = [[], []];
+		let program: Program | undefined;
+		for (let i = 0; i < CREATIONS; i++) {
+			const start = performance.now();
+			lower(graphOf(outputs), { skipPasses });
+			lowering.push(performance.now() - start);
+			const lowered = performance.now();
+			program = await Program.compile(outputs, { cache: false, skipPasses });
+			// Compiling lowers once more; what is left is the engine's work.
+			creating.push(performance.now() - lowered - best(lowering));
+		}
+		const [lowerMs, createMs] = [best(lowering), best(creating)];
+		prepared.push({
+			graph,
+			passes,
+			nodes,
+			onnxNodes,
+			lowerMs,
+			createMs,
+			program: program as Program,
+			times: [] as number[],
+		});
 	}
-	const [lowerMs, createMs] = [best(lowering), best(creating)];
-	prepared.push({
-		graph,
-		passes,
-		nodes,
-		onnxNodes,
-		lowerMs,
-		createMs,
-		program: program as Program,
-		times: [] as number[],
-	});
-}
-// Cases take turns, so that a busy moment of the machine does not hit one of them alone.
-for (let i = 0; i <= REPEATS; i++) {
-	for (const { program, times } of prepared) {
-		const feeds = feedsOf(program);
-		const start = performance.now();
-		await program.run(feeds);
-		if (i > 0) times.push(performance.now() - start);
+	// Cases take turns, so that a busy moment of the machine does not hit one of them alone.
+	for (let i = 0; i <= REPEATS; i++) {
+		for (const { program, times } of prepared) {
+			const feeds = feedsOf(program);
+			const start = performance.now();
+			await program.run(feeds);
+			if (i > 0) times.push(performance.now() - start);
+		}
 	}
-}
-const rows = prepared.map(({ program: _, times, ...row }): Row => ({ ...row, runMs: best(times) }));
-if (json) console.log(JSON.stringify({ layers: LAYERS, dim: DIM, repeats: REPEATS, rows }));
-else {
-	console.log(
-		`training step, ${LAYERS} layers of ${DIM}, ${BATCH} x ${TIME} tokens; best of ${REPEATS} runs, of ${CREATIONS} creations`,
-	);
-	console.table(
-		rows.map(({ lowerMs, createMs, runMs, ...row }) => ({
-			...row,
-			'lower ms': lowerMs.toFixed(0),
-			'create ms': createMs.toFixed(0),
-			'run ms': runMs.toFixed(1),
-		})),
-	);
+	const rows = prepared.map(({ program: _, times, ...row }): Row => ({ ...row, runMs: best(times) }));
+	for (const { graph, passes, nodes, lowerMs, createMs, runMs } of rows) {
+		log(
+			`${graph}, ${passes}: ${nodes} nodes, lower ${lowerMs.toFixed(0)} ms, create ${createMs.toFixed(0)} ms, run ${runMs.toFixed(1)} ms`,
+		);
+	}
+	const setting = { layers: LAYERS, dim: DIM, batch: BATCH, time: TIME, repeats: REPEATS, creations: CREATIONS };
+	return { benchmark: 'passes', machine: machine(), ...setting, rows };
 }

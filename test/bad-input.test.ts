@@ -472,7 +472,7 @@ const FLAGS: readonly Case[] = [
 	{
 		name: 'unknown benchmark',
 		args: () => ['bench', 'speed'],
-		says: [/'speed' is invalid/, /train, matmul, compile, tokenizer, decode/],
+		says: [/'speed' is invalid/, /train, profile, passes, matmul/],
 	},
 	{ name: 'unknown wave', args: () => ['systems', '--wave', '9'], says: [/--wave/, /1, 2 or 3/] },
 	{
