@@ -22,7 +22,7 @@ export interface TrainBenchOptions extends BenchOptions {
 }
 
 /** Steps at the start of every process that do not count: compilation, first touches of memory. */
-const WARMUP = 3;
+const WARMUP = 2;
 /** Steps whose losses are compared. */
 const COMPARED_STEPS = 50;
 
@@ -69,12 +69,11 @@ export async function benchTrain({
 			const reasons = new Map<PeerName, string>();
 			for (let round = 0; round < rounds; round++) {
 				for (const name of peers) {
-					if (reasons.has(name)) continue;
-					// The first round is long enough to compare the losses too; slow peers stay with the timed steps.
-					const compared = round === 0 && !SLOW.has(name) && size === 'small';
-					const count = compared
-						? Math.max(COMPARED_STEPS, WARMUP + steps)
-						: WARMUP + (SLOW.has(name) ? Math.min(steps, 4) : steps);
+					if (reasons.has(name) || (SLOW.has(name) && round > 0)) continue;
+					// The first round on the small size is long enough to compare the losses too.
+					const compared = round === 0 && size === 'small';
+					const counted = SLOW.has(name) ? SLOW_STEPS : steps;
+					const count = compared ? Math.max(COMPARED_STEPS, WARMUP + counted) : WARMUP + counted;
 					const options = {
 						config,
 						weightsPath,
@@ -106,8 +105,9 @@ export async function benchTrain({
 	return { benchmark: 'train', machine: machine(), threads, sizes: results };
 }
 
-/** Peers that take seconds a step. */
+/** Peers that take seconds a step: one round, with fewer steps on the larger size. */
 const SLOW: ReadonlySet<PeerName> = new Set(['tfjs', 'jax-js']);
+const SLOW_STEPS = 3;
 
 function rowsOf(
 	peers: readonly PeerName[],
