@@ -14,9 +14,9 @@ import { input } from '../src/graph/ops/source.ts';
 import { dim } from '../src/graph/shape.ts';
 import { buildDecoder } from '../src/models/decoder.ts';
 import { Program } from '../src/runtime/program.ts';
+import { python, skipWithout } from './support/python.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const python = process.env.MODELSMITH_PYTHON ?? join(root, '.venv/bin/python');
 const chromium = process.env.MODELSMITH_CHROMIUM ?? '/usr/bin/chromium';
 const referee = `
 import sys, json, numpy, onnxruntime
@@ -75,8 +75,7 @@ function assertSame(name: string, actual: readonly number[]): void {
 	);
 }
 
-const pythonWorks = spawnSync(python, ['-c', 'import onnxruntime, numpy']).status === 0;
-const noPython = pythonWorks ? false : `${python} with onnxruntime is not here (scripts/referees.sh)`;
+const noPython = skipWithout('onnxruntime', 'numpy');
 
 for (const name of Object.keys(models)) {
 	test(`Python: ${name}`, { skip: noPython }, () => {

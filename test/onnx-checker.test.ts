@@ -1,6 +1,5 @@
 /**
- * @file What we lower is valid for the official ONNX checker, not only for ONNX Runtime. Needs Python with the package onnx:
- * set MODELSMITH_PYTHON to its interpreter; skipped without.
+ * @file What we lower is valid for the official ONNX checker, not only for ONNX Runtime. Needs Python with the package onnx.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -11,13 +10,12 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { hostTensor } from '../src/base/host-tensor.ts';
 import { encodeModel } from '../src/runtime/onnx.ts';
+import { python, skipWithout } from './support/python.ts';
 
-const python = process.env.MODELSMITH_PYTHON;
 const script = fileURLToPath(new URL('../scripts/check-onnx.py', import.meta.url));
-const ready = python !== undefined && spawnSync(python, ['-c', 'import onnx']).status === 0;
-const skip = ready ? false : 'set MODELSMITH_PYTHON to an interpreter that has the package onnx';
+const skip = skipWithout('onnx');
 
-const check = (...paths: string[]) => spawnSync(python as string, [script, ...paths], { encoding: 'utf8' });
+const check = (...paths: string[]) => spawnSync(python, [script, ...paths], { encoding: 'utf8' });
 
 test('every op sample, loops and a language model pass the official checker', { skip }, () => {
 	const { status, stdout, stderr } = check();

@@ -1,8 +1,9 @@
 /** @file The thread behind startWorkerSession: owns a session and answers calls on it. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { packError } from '../base/error-transfer.ts';
 import { revivePlan } from './decoder-plan.ts';
 import { LocalDecoderSession } from './decoder-session.ts';
-import { callSession, packError, type Reply, type Request, type WorkerStart } from './worker-protocol.ts';
+import { callSession, type Reply, type Request, type WorkerStart } from './worker-protocol.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('session-worker runs as a worker thread only');

@@ -1,11 +1,12 @@
 /** @file A decoder session in a worker thread: the same interface, and the event loop of this thread stays free. */
 import { Worker } from 'node:worker_threads';
+import { unpackError } from '../base/error-transfer.ts';
 import { InputError, InterruptedError, ModelsmithError } from '../base/errors.ts';
 import type { HostTensor } from '../base/host-tensor.ts';
 import type { CausalLanguageModel } from '../models/language-model.ts';
 import { type DecoderPlan, planDecoder } from './decoder-plan.ts';
 import type { BatchId, CallOptions, DecoderSession, ScoreRow, SessionSettings } from './decoder-session.ts';
-import { type Reply, type Request, type SessionMethod, unpackError, type WorkerStart } from './worker-protocol.ts';
+import type { Reply, Request, SessionMethod, WorkerStart } from './worker-protocol.ts';
 
 /**
  * Starts a worker thread that runs the model. The weights are copied into it once.

@@ -150,6 +150,18 @@ export function evaluateDim(value: Dim, sizes: ReadonlyMap<string, number>): num
 	return total;
 }
 
+const noSizes: ReadonlyMap<string, number> = new Map();
+
+/** A shape whose sizes are all numbers by now, as references of ops get it. */
+export function concreteShape(shape: Shape): number[] {
+	return shape.map((value) => evaluateDim(value, noSizes));
+}
+
+/** A size that is a number by now. */
+export function concreteDim(value: Dim): number {
+	return evaluateDim(value, noSizes);
+}
+
 /** NumPy broadcasting of two shapes, or undefined when they do not fit. */
 export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
 	const rank = Math.max(a.length, b.length);

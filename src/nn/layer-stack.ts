@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../base/errors.ts';
 import { checkpoint } from '../graph/checkpoint.ts';
-import { arange } from '../graph/ops/movement.ts';
+import { arange } from '../graph/ops/ranges.ts';
 import { sum } from '../graph/ops/reduction.ts';
 import { input } from '../graph/ops/source.ts';
 import { scan } from '../graph/scan.ts';

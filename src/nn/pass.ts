@@ -1,6 +1,6 @@
 /** @file One forward pass through a model: sizes, masks and tables that all layers share and that are made only once. */
 import { ShapeError } from '../base/errors.ts';
-import { arange } from '../graph/ops/movement.ts';
+import { arange } from '../graph/ops/ranges.ts';
 import { addDims, type Dim } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 

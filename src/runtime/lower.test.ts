@@ -50,7 +50,7 @@ test('inputs that no output needs are dropped', () => {
 });
 
 test('a size may be an output and be read inside a loop', async () => {
-	const rows = g.dimValue(g.dim('batch'), x);
+	const rows = g.dimValue(g.dim('batch'));
 	const { carry } = g.scan([g.scalar(0)], [g.arange(0, 4)], ([total]) => ({
 		carry: [g.add(total!, g.sum(g.expand(g.add(g.mul(total!, 0), 1), [g.dim('batch'), 2])))],
 	}));

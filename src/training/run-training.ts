@@ -3,11 +3,13 @@
  * Ctrl-C and servers of the calling thread stay responsive while the engine computes.
  */
 import { Worker } from 'node:worker_threads';
+import { unpackError } from '../base/error-transfer.ts';
 import { InterruptedError, ModelsmithError } from '../base/errors.ts';
 import type { TrainingSummary } from './events.ts';
 import { libraryVersion, type PreparedRun, type PrepareRunOptions, prepareRun } from './prepare-run.ts';
+import { lockRun } from './run-lock.ts';
 import { type Sampler, Trainer } from './trainer.ts';
-import { rebuildError, type WorkerMessage, type WorkerSettings } from './worker-protocol.ts';
+import type { WorkerMessage, WorkerSettings } from './worker-protocol.ts';
 
 export interface RunTrainingOptions extends PrepareRunOptions {
 	/**
@@ -28,8 +30,10 @@ export async function trainHere(
 	options: RunTrainingOptions,
 	stopRequested: () => boolean = () => options.signal?.aborted === true,
 ): Promise<TrainingSummary> {
-	const run = await prepareRun(options);
+	const unlock = lockRun(options.directory);
+	let run: PreparedRun | undefined;
 	try {
+		run = await prepareRun(options);
 		const trainer = await Trainer.create({
 			...run,
 			config: run.config.training,
@@ -42,7 +46,8 @@ export async function trainHere(
 		});
 		return await trainer.run();
 	} finally {
-		run.close();
+		run?.close();
+		unlock();
 	}
 }
 
@@ -75,7 +80,7 @@ export async function runTraining(options: RunTrainingOptions): Promise<Training
 			worker.on('message', (message: WorkerMessage) => {
 				if (message.type === 'event') onEvent?.(message.event);
 				else if (message.type === 'done') resolve(message.summary);
-				else reject(rebuildError(message.error));
+				else reject(unpackError(message.error));
 			});
 			worker.on('error', reject);
 			worker.on('exit', (code) => reject(new ModelsmithError(`the training thread ended early (code ${code})`)));

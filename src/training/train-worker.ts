@@ -1,7 +1,8 @@
 /** @file Entry of the training thread; see run-training.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { packError } from '../base/error-transfer.ts';
 import { trainHere } from './run-training.ts';
-import { type WorkerMessage, type WorkerSettings, wireError } from './worker-protocol.ts';
+import type { WorkerMessage, WorkerSettings } from './worker-protocol.ts';
 
 const { stop, ...options } = workerData as WorkerSettings;
 const send = (message: WorkerMessage): void => parentPort?.postMessage(message);
@@ -17,7 +18,7 @@ try {
 	const summary = await trainHere({ ...options, onEvent, signal: controller.signal }, stopRequested);
 	send({ type: 'done', summary });
 } catch (error) {
-	send({ type: 'error', error: wireError(error) });
+	send({ type: 'error', error: packError(error) });
 } finally {
 	parentPort?.close();
 }

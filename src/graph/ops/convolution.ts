@@ -5,8 +5,9 @@ import { apply1, defineOp, located, type OpDefinition, type OpSample } from '../
 import { forEachIndex, type NDArray, ndarray, stridesOf } from '../reference.ts';
 import { addDims, type Dim, dimsEqual, divideDims, formatShape, multiplyDims, subtractDims } from '../shape.ts';
 import { isFloat, type Tensor, type TensorType } from '../tensor.ts';
-import { reshape, slice, transpose } from './movement.ts';
+import { reshape, transpose } from './movement.ts';
 import { sum } from './reduction.ts';
+import { slice } from './slicing.ts';
 
 /** One entry for each spatial axis. */
 interface ConvAttributes {

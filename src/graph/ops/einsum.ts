@@ -6,7 +6,8 @@ import type { Tensor } from '../tensor.ts';
 import { mul } from './arithmetic.ts';
 import { equal, where } from './compare.ts';
 import { matmul } from './matmul.ts';
-import { arange, expandDims, reshape, transpose } from './movement.ts';
+import { expandDims, reshape, transpose } from './movement.ts';
+import { arange } from './ranges.ts';
 import { sum } from './reduction.ts';
 
 /** A tensor with a letter for each of its axes. */

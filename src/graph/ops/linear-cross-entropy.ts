@@ -16,8 +16,10 @@ import { greaterEqual, less, logicalAnd, where } from './compare.ts';
 import { crossEntropy } from './cross-entropy.ts';
 import { addAt, gather } from './indexing.ts';
 import { linear, matmul } from './matmul.ts';
-import { arange, expand, expandDims, reshape, slice, squeeze } from './movement.ts';
+import { expand, expandDims, reshape, squeeze } from './movement.ts';
+import { arange } from './ranges.ts';
 import { logSumExp, max, mean, sum } from './reduction.ts';
+import { slice } from './slicing.ts';
 import { constantOf, scalar } from './source.ts';
 import { exp, log } from './unary.ts';
 

@@ -7,7 +7,8 @@ import { type Dim, formatShape, subtractDims } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { cast } from './cast.ts';
 import { equal, lessEqual } from './compare.ts';
-import { arange, expandDims } from './movement.ts';
+import { expandDims } from './movement.ts';
+import { arange } from './ranges.ts';
 
 interface TriangleAttributes {
 	readonly upper: boolean;

@@ -8,7 +8,8 @@ import { isFloat, type Tensor, type TensorType } from '../tensor.ts';
 import { div, mul, sub } from './arithmetic.ts';
 import { cast } from './cast.ts';
 import { equal } from './compare.ts';
-import { dimValue, expand, expandDims } from './movement.ts';
+import { expand, expandDims } from './movement.ts';
+import { dimValue } from './ranges.ts';
 import { exp } from './unary.ts';
 
 export interface ReduceAttributes {
@@ -141,7 +142,7 @@ const meanOp = reduction(
 		),
 	(x, _y, dy, { axes }) => {
 		const count = sizeOf(axes.map((axis) => x.shape[axis] as Dim));
-		const share = typeof count === 'number' ? mul(dy, 1 / count) : div(dy, dimValue(count, x, dy.dtype));
+		const share = typeof count === 'number' ? mul(dy, 1 / count) : div(dy, dimValue(count, dy.dtype));
 		return expand(share, x.shape);
 	},
 );

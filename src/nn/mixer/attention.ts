@@ -1,7 +1,7 @@
 /** @file Multi-head self-attention with grouped queries, rotary positions, score bias, and a key/value cache. */
 import { z } from 'zod';
 import { ConfigError } from '../../base/errors.ts';
-import { concat } from '../../graph/ops/movement.ts';
+import { concat } from '../../graph/ops/slicing.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { attend, mergeHeads, splitHeads } from '../attention.ts';
 import { dropout } from '../dropout.ts';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ShapeError } from '../../base/errors.ts';
 import { add } from '../../graph/ops/arithmetic.ts';
 import { gather } from '../../graph/ops/indexing.ts';
-import { slice } from '../../graph/ops/movement.ts';
+import { slice } from '../../graph/ops/slicing.ts';
 import { addDims } from '../../graph/shape.ts';
 import { positions } from './position.ts';
 
