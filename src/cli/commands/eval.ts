@@ -1,5 +1,6 @@
 /** @file `modelsmith eval RUN`: perplexity and bits per byte. */
 import { type Command, Option } from 'commander';
+import type { LoadedRun } from '../../generation/load-run.ts';
 import { integer, text } from '../arguments.ts';
 import type { Cli, Outcome } from '../cli.ts';
 import { addModelOptions, describeModel, type ModelOptions, openModel, openSession } from '../open-model.ts';
@@ -28,10 +29,16 @@ export function configure(command: Command, run: Run): void {
 			"text, .jsonl or .parquet files, folders or globs; or moby-dick (default: the run's validation split)",
 		)
 		.option('--field <name>', 'field (JSONL) or column (Parquet) with the text', text)
-		.option('--context <n>', "tokens the model reads at once (default: the model's longest)", integer(1))
+		.option('--context <n>', 'tokens the model reads at once (default: the length it was trained at)', integer(1))
 		.option('--stride <n>', 'tokens scored in each window; smaller gives more context and takes longer', integer(1))
 		.option('--max-tokens <n>', 'stop after this many tokens', integer(2), 1_000_000)
 		.action((path: string, options: Options) => run((cli) => evaluate(cli, path, options)));
+}
+
+/** Validation during training used this window, so the numbers agree. */
+function trainedLength({ config: { data }, model: { maxLength } }: LoadedRun): number | undefined {
+	const length = (data as { readonly sequenceLength?: unknown } | undefined)?.sequenceLength;
+	return typeof length === 'number' ? Math.min(length, maxLength ?? length) : undefined;
 }
 
 async function evaluate(cli: Cli, path: string, options: Options): Promise<Outcome | undefined> {
@@ -41,6 +48,7 @@ async function evaluate(cli: Cli, path: string, options: Options): Promise<Outco
 	const { formatCount } = await import('../terminal/format.ts');
 	const { Progress } = await import('../terminal/progress.ts');
 	const model = await openModel(cli, path, options);
+	const window = options.context ?? trainedLength(model);
 	const measured = await interruptible(cli, 'ending without a result', async (signal) => {
 		const { tokens, bytes, source, cut } = await readEvaluationText(model, options, signal);
 		if (cut) cli.note(`only the first ${formatCount(tokens.length)} tokens are measured (--max-tokens)`);
@@ -52,7 +60,7 @@ async function evaluate(cli: Cli, path: string, options: Options): Promise<Outco
 				bytes,
 				signal,
 				onProgress: ({ scored }) => progress.update(scored),
-				...(options.context !== undefined && { window: options.context }),
+				...(window !== undefined && { window }),
 				...(options.stride !== undefined && { stride: options.stride }),
 			});
 			progress.finish();

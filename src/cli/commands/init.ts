@@ -1,6 +1,7 @@
 /** @file `modelsmith init`: a commented starter configuration. */
 import type { Command } from 'commander';
 import { text } from '../arguments.ts';
+import { nextCommand } from '../next-command.ts';
 import type { Run } from '../registry.ts';
 
 export function configure(command: Command, run: Run): void {
@@ -34,7 +35,7 @@ export function configure(command: Command, run: Run): void {
 				}
 				writeFileAtomic(file, starterConfig(options.schema ?? SCHEMA_URL));
 				cli.result({ path: file });
-				cli.print(`${file} is written. Train it with:\n  modelsmith train ${file}`);
+				cli.print(`${file} is written. Train it with:\n  ${nextCommand(cli, 'train', file)}`);
 				return undefined;
 			}),
 		);

@@ -34,6 +34,7 @@ async function quickstart(cli: Cli, options: Options): Promise<Outcome | undefin
 	const { formatCount, formatDuration, formatLoss } = await import('../terminal/format.ts');
 	const { wantsAscii } = await import('../terminal/plot.ts');
 	const { safeText } = await import('../terminal/safe-text.ts');
+	const { nextCommand } = await import('../next-command.ts');
 	const { trainRun } = await import('../train-run.ts');
 	const { SCHEMA_URL } = await import('../config/schema.ts');
 	const started = performance.now();
@@ -54,7 +55,7 @@ async function quickstart(cli: Cli, options: Options): Promise<Outcome | undefin
 		baseDirectory: process.cwd(),
 		resume: false,
 	}).catch((error: unknown) => {
-		cli.note(`To go on with it later:  ${runner(cli)} train ${directory} --resume`);
+		cli.note(`To go on with it later:  ${nextCommand(cli, 'train', directory, '--resume')}`);
 		throw error;
 	});
 	const model = await openModel(cli, directory, {});
@@ -92,23 +93,17 @@ async function quickstart(cli: Cli, options: Options): Promise<Outcome | undefin
 		`${formatCount(view.parameters)} parameters, ${summary.step} steps, ${formatCount(view.tokensPerSecond ?? 0)} tokens/s, ${formatDuration(seconds)} in all${validation}`,
 	);
 	const place = relative(process.cwd(), directory) || directory;
-	const command = runner(cli);
 	cli.print(`Saved in ${place}\n\n${colors.bold('What to try next:')}`);
-	for (const [arguments_, what] of [
-		[`generate ${place} --prompt "Call me" --temperature 0.7`, 'more text'],
-		[`chat ${place}`, 'write together with it'],
-		[`eval ${place}`, 'perplexity and bits per byte'],
-		[`export ${place} --format onnx --out exported`, 'ONNX for Node, Python, browsers'],
-		['init my.yaml', 'a config to train on your own text'],
+	for (const [args, what] of [
+		[['generate', place, '--prompt', 'Call me', '--temperature', '0.7'], 'more text'],
+		[['chat', place], 'write together with it'],
+		[['eval', place], 'perplexity and bits per byte'],
+		[['export', place, '--format', 'onnx', '--out', 'exported'], 'ONNX for Node, Python, browsers'],
+		[['init', 'my.yaml'], 'a config to train on your own text'],
 	] as const) {
-		cli.print(`  ${`${command} ${arguments_}`.padEnd(84)} ${colors.dim(what)}`);
+		cli.print(`  ${nextCommand(cli, ...args).padEnd(84)} ${colors.dim(what)}`);
 	}
 	return undefined;
-}
-
-/** How the reader started us, and so what works for the next command: through npm in a checkout, or by name. */
-function runner({ host }: Cli): string {
-	return host.env.npm_lifecycle_event === undefined ? 'modelsmith' : 'npm run -s modelsmith --';
 }
 
 /** The first of NAME, NAME-2, NAME-3 ... that is not there. */

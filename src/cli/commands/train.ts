@@ -46,6 +46,7 @@ async function train(cli: Cli, path: string, options: Options): Promise<Outcome 
 	const { basename, extname, join, resolve } = await import('node:path');
 	const { loadRunConfig } = await import('../config/run-config.ts');
 	const { drawLossCurve } = await import('../loss-curve.ts');
+	const { nextCommand } = await import('../next-command.ts');
 	const { originOf, trainRun } = await import('../train-run.ts');
 	const { formatDuration, formatLoss, formatCount } = await import('../terminal/format.ts');
 	const { wantsAscii } = await import('../terminal/plot.ts');
@@ -83,6 +84,8 @@ async function train(cli: Cli, path: string, options: Options): Promise<Outcome 
 	if (summary.best !== undefined) {
 		cli.print(`best validation loss ${formatLoss(summary.best.loss)} at step ${summary.best.step}`);
 	}
-	cli.print(`saved in ${directory}\n\nTry it:\n  modelsmith generate ${options.out ?? directory} --prompt "..."`);
+	cli.print(
+		`saved in ${directory}\n\nTry it:\n  ${nextCommand(cli, 'generate', options.out ?? directory, '--prompt', '...')}`,
+	);
 	return undefined;
 }
