@@ -16,13 +16,13 @@ export function lockRun(directory: string): () => void {
 	// Two tries: the second after a stale lock was removed.
 	for (let attempt = 0; ; attempt++) {
 		try {
-			writeFileSync(path, `${process.pid}\n`, { flag: 'wx' });
+			writeFileSync(path, `${process.pid} ${lifeOf(process.pid)}\n`, { flag: 'wx' });
 			return () => rmSync(path, { force: true });
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt === 1) throw error;
 		}
-		const holder = holderOf(path);
-		if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+		const holder = livingHolder(path);
+		if (holder !== undefined && holder !== process.pid) {
 			throw new InputError(`is being trained by process ${holder}`, {
 				where: directory,
 				expected: 'a run that nobody is training',
@@ -33,22 +33,41 @@ export function lockRun(directory: string): () => void {
 	}
 }
 
-function holderOf(path: string): number | undefined {
+/** Number of the process that holds the lock, if that very process still lives. */
+function livingHolder(path: string): number | undefined {
+	let content: string;
 	try {
-		const pid = Number.parseInt(readFileSync(path, 'utf8'), 10);
-		return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+		content = readFileSync(path, 'utf8');
 	} catch {
 		// given back in this moment
 		return undefined;
 	}
+	const [, number, life] = /^([1-9]\d{0,9}) (\S+)\s*$/.exec(content) ?? [];
+	const pid = Number(number);
+	return number !== undefined && lifeOf(pid) === life ? pid : undefined;
 }
 
-function isAlive(pid: number): boolean {
+/**
+ * What tells one life of a process number from the next: its start time on Linux, where the killed may also linger as
+ * zombies; elsewhere only whether it lives.
+ */
+function lifeOf(pid: number): string | undefined {
+	if (process.platform === 'linux') {
+		try {
+			// After the name in parentheses: the state is field 3, the start time field 22 of proc(5).
+			const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+				.replace(/^.*\) /s, '')
+				.split(' ');
+			return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+		} catch {
+			return undefined;
+		}
+	}
 	try {
 		process.kill(pid, 0);
-		return true;
+		return 'alive';
 	} catch (error) {
 		// EPERM: it lives and belongs to somebody else
-		return (error as NodeJS.ErrnoException).code === 'EPERM';
+		return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'alive' : undefined;
 	}
 }
