@@ -7,13 +7,13 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readJson } from '../src/base/files.ts';
 import { type HostTensor, hostTensor, zeros } from '../src/base/host-tensor.ts';
-import { buildDecoder } from '../src/models/decoder.ts';
 import { Program } from '../src/runtime/program.ts';
 import { gradientOutputs } from '../src/training/loss-graph.ts';
 import { causalLm } from '../src/training/objectives/causal-lm.ts';
 import { adamw } from '../src/training/optimizers/adamw.ts';
 import { planParameter } from '../src/training/slots.ts';
 import { type BenchOptions, machine } from './measure.ts';
+import { peerDecoder } from './peers/decoder.ts';
 import { PEER_SIZES } from './peers/protocol.ts';
 
 interface NodeEvent {
@@ -41,17 +41,9 @@ export async function benchProfile({
 	size = 'small',
 	runs = 25,
 }: ProfileOptions = {}): Promise<object> {
-	const { vocab, dim, layers, heads, seq, batch, ffn } = PEER_SIZES[size];
-	const model = buildDecoder({
-		vocabSize: vocab,
-		dim,
-		layers,
-		heads,
-		maxLength: seq,
-		layerMode: 'unroll',
-		feedForward: { kind: 'mlp', hidden: ffn },
-		embedding: { tied: false },
-	});
+	const config = PEER_SIZES[size];
+	const { vocab, seq, batch } = config;
+	const model = peerDecoder(config);
 	const optimizer = adamw.create({ ...adamw.schema.parse({ kind: 'adamw' }) });
 	const plans = model.parameters.trainable.map((spec) => planParameter(spec, optimizer.rule(spec), false));
 	const objective = causalLm.create({ kind: 'causal-lm', labelSmoothing: 0, zLoss: 0 });

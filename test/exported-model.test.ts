@@ -8,12 +8,15 @@ import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { hostTensor } from '../src/base/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../src/base/host-tensor.ts';
 import { exportOnnx } from '../src/generation/export-onnx.ts';
 import { input } from '../src/graph/ops/source.ts';
 import { dim } from '../src/graph/shape.ts';
-import { buildDecoder } from '../src/models/decoder.ts';
+import { buildDecoder, type Decoder } from '../src/models/decoder.ts';
 import { Program } from '../src/runtime/program.ts';
+import { createObjective } from '../src/training/objective-registry.ts';
+import { createOptimizer, optimizerConfig } from '../src/training/optimizer-registry.ts';
+import { TrainStep } from '../src/training/train-step.ts';
 import { python, skipWithout } from './support/python.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -45,6 +48,29 @@ const rows = [
 	[3, 3, 3, 0, 12, 55, 81],
 ];
 
+/** A few steps of training, so that what is exported is a trained model. */
+async function trained(model: Decoder): Promise<ReadonlyMap<string, HostTensor>> {
+	const step = await TrainStep.compile(
+		{
+			model,
+			objective: createObjective({ kind: 'causal-lm', labelSmoothing: 0, zLoss: 0 }),
+			optimizer: createOptimizer(optimizerConfig.parse({ kind: 'adamw', learningRate: 0.01 })),
+			batch: { batchSize: 2, time: 7, segmented: false },
+		},
+		model.parameters.initialize(4),
+	);
+	const tokens = Int32Array.from(rows.flat());
+	const labels = tokens.map((token) => (token + 1) % 97);
+	const losses: number[] = [];
+	for (let i = 1; i <= 10; i++) {
+		const result = await step.compute([{ tokens, labels, dims: [2, 7], targetCount: 14 }], 0);
+		await step.apply(result, { step: i, factor: 1 });
+		losses.push(result.loss);
+	}
+	assert.ok((losses.at(-1) as number) < (losses[0] as number), 'it learns');
+	return step.parameters();
+}
+
 let folder = '';
 const expected = new Map<string, Float32Array>();
 
@@ -52,7 +78,7 @@ before(async () => {
 	folder = mkdtempSync(join(tmpdir(), 'modelsmith export '));
 	writeFileSync(join(folder, 'rows.json'), JSON.stringify(rows));
 	for (const [name, model] of Object.entries(models)) {
-		const weights = model.parameters.initialize(4);
+		const weights = await trained(model);
 		exportOnnx(model, weights, join(folder, name));
 		const tokens = input('tokens', 'int32', [dim('batch'), dim('time')]);
 		const { hidden } = model.hiddenStates({ tokens }, { training: false });

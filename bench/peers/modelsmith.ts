@@ -1,30 +1,18 @@
 /** @file This toolkit under the protocol of the peers: the public decoder and train step, nothing made for the benchmark. */
 import { hostTensor } from '../../src/base/host-tensor.ts';
-import { buildDecoder } from '../../src/models/decoder.ts';
 import { stackParameters } from '../../src/nn/parameters.ts';
 import { loadOrt } from '../../src/runtime/session.ts';
 import { causalLm } from '../../src/training/objectives/causal-lm.ts';
 import { adamw } from '../../src/training/optimizers/adamw.ts';
 import { TrainStep } from '../../src/training/train-step.ts';
+import { peerDecoder } from './decoder.ts';
 import { readPeerInputs, timedSteps, writePeerResult } from './peer-io.ts';
 
 const inputs = readPeerInputs();
 const { args, config } = inputs;
-const { vocab, dim, layers, heads, ffn, seq, batch, lr, betas, adamEps, weightDecay, clipNorm, layerNormEps } = config;
+const { seq, batch, lr, betas, adamEps, weightDecay, clipNorm } = config;
 
-const model = buildDecoder({
-	vocabSize: vocab,
-	dim,
-	layers,
-	heads,
-	maxLength: seq,
-	layerMode: 'unroll',
-	norm: { kind: 'layer', epsilon: layerNormEps },
-	position: { kind: 'learned' },
-	mixer: { kind: 'attention', bias: true },
-	feedForward: { kind: 'mlp', hidden: ffn, activation: 'gelu', bias: true },
-	embedding: { tied: false },
-});
+const model = peerDecoder(config);
 const saved = {
 	get: (name: string) => {
 		const data = inputs.weights.get(name);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { DeviceError, ModelsmithError } from '../base/errors.ts';
-import { type DType, elementCount, type HostTensor, type TypedData } from '../base/host-tensor.ts';
+import type { DType, HostTensor, TypedData } from '../base/host-tensor.ts';
 import { type Device, executionProviders, missingDevice } from './device.ts';
 
 type Ort = typeof import('onnxruntime-node');
@@ -122,11 +122,4 @@ export function toOrt(ort: Ort, { dtype, dims, data }: HostTensor): OrtTensor {
 /** The host tensor behind an engine tensor, without copying it. */
 export function fromOrt(tensor: OrtTensor): HostTensor {
 	return { dtype: tensor.type as DType, dims: tensor.dims, data: tensor.data as unknown as TypedData };
-}
-
-export function byteLength({ dtype, dims }: HostTensor): number {
-	return (
-		elementCount(dims) *
-		(dtype === 'float32' || dtype === 'int32' ? 4 : dtype === 'int64' ? 8 : dtype === 'float16' ? 2 : 1)
-	);
 }

@@ -93,7 +93,7 @@ export class Updater {
 			else enginePlans.push(plan);
 		}
 		const groups = [...byKey.values()].map((group) => ({
-			kernel: compileElementwise(kernelExpression(optimizer, group[0] as ParameterPlan, ema), { shared: false }),
+			kernel: compileElementwise(kernelExpression(optimizer, group[0] as ParameterPlan, ema)),
 			plans: group,
 		}));
 		let engine: Program | undefined;

@@ -58,7 +58,7 @@ test('random expressions agree with the reference', () => {
 				}
 				const outputs = { out: g.add(g.mul(x, 0.5), tree) };
 				assert.ok(isElementwise(outputs));
-				const kernel = compileElementwise(outputs, { shared: false });
+				const kernel = compileElementwise(outputs);
 				const feeds = new Map(
 					[x, y].map((t, i) => [
 						t,
@@ -89,9 +89,41 @@ function describe(tensor: g.Tensor): string {
 	return `${tensor.node.op.name}(${tensor.node.inputs.map(describe).join(',')})`;
 }
 
+test('every op by itself, away from its steps and on them', () => {
+	const points = [-2.5, -1.5, -0.5, -0.25, 0.25, 0.5, 1.5, 2.5];
+	const two = (f: (a: g.Tensor, b: g.Tensor) => g.Tensor) => f(x, y);
+	const expressions: g.Tensor[] = [...unary.map((f) => f(x)), ...binary.map(two)];
+	for (const test of [g.equal, g.less, g.greater, g.lessEqual, g.greaterEqual])
+		expressions.push(g.where(test(x, y), x, g.mul(y, 2)));
+	for (const out of expressions) {
+		const kernel = compileElementwise({ out: g.add(out, g.mul(g.add(x, y), 0)) });
+		const arena = new Arena(3 * arenaBytes([64]));
+		const tensors = { x: arena.float32([64]), y: arena.float32([64]), out: arena.float32([64]) };
+		for (let i = 0; i < 64; i++) {
+			tensors.x.data[i] = points[i % 8] as number;
+			tensors.y.data[i] = points[i >> 3] as number;
+		}
+		const of = (data: ArrayLike<number>) => ndarray('float32', [64], Float64Array.from(data));
+		const feeds = new Map([
+			[x, of(tensors.x.data as Float32Array)],
+			[y, of(tensors.y.data as Float32Array)],
+			[s, ndarray('float32', [], [1.5])],
+		]);
+		const [expected] = evaluate([out], feeds);
+		arena.run(kernel, tensors, kernel.scalars({ s: 1.5 }));
+		for (let i = 0; i < 64; i++) {
+			const [actual, wanted] = [Number(tensors.out.data[i]), expected!.data[i] as number];
+			assert.ok(
+				Math.abs(actual - wanted) < 1e-6 * (1 + Math.abs(wanted)),
+				`${describe(out)}: element ${i} is ${actual}, expected ${wanted}`,
+			);
+		}
+	}
+});
+
 test('works in place and keeps the reference result exactly for one rounding per op', () => {
 	const outputs = { x: g.add(g.mul(x, s), y), y: g.mul(x, y) };
-	const kernel = compileElementwise(outputs, { shared: false });
+	const kernel = compileElementwise(outputs);
 	const arena = new Arena(2 * arenaBytes([6]));
 	const tensors = { x: arena.float32([6]), y: arena.float32([6]) };
 	const [a, b] = [
@@ -114,14 +146,14 @@ test('works in place and keeps the reference result exactly for one rounding per
 test('refuses what is not elementwise', () => {
 	const soft = g.softmax(x);
 	assert.equal(isElementwise({ soft }), false);
-	assert.throws(() => compileElementwise({ soft }, { shared: false }), /"softmax" has no elementwise kernel/);
+	assert.throws(() => compileElementwise({ soft }), /"softmax" has no elementwise kernel/);
 	const other = g.input('z', 'float32', [g.dim('m')]);
-	assert.throws(() => compileElementwise({ a: g.neg(x), b: g.neg(other) }, { shared: false }), /differ in shape/);
+	assert.throws(() => compileElementwise({ a: g.neg(x), b: g.neg(other) }), /differ in shape/);
 });
 
 test('an arena refuses more than a WebAssembly memory holds and foreign arrays', () => {
 	assert.throws(() => new Arena(5 * 2 ** 30), /do not fit/);
-	const kernel = compileElementwise({ x: g.neg(x) }, { shared: false });
+	const kernel = compileElementwise({ x: g.neg(x) });
 	const arena = new Arena(64);
 	assert.throws(
 		() => arena.run(kernel, { x: { dtype: 'float32', dims: [4], data: new Float32Array(4) } }, []),

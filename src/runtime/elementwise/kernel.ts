@@ -71,10 +71,7 @@ export function isElementwise(outputs: Readonly<Record<string, Tensor>>): boolea
  * Compiles float32 expressions over arrays of one shape and scalars. All arrays are padded to whole groups of four.
  * @throws ShapeError for an op without SIMD form or arrays that differ in shape
  */
-export function compileElementwise(
-	outputs: Readonly<Record<string, Tensor>>,
-	memory: { readonly shared: boolean },
-): ElementwiseKernel {
+export function compileElementwise(outputs: Readonly<Record<string, Tensor>>): ElementwiseKernel {
 	const names = Object.keys(outputs);
 	const results = optimize(Object.values(outputs));
 	const order = topologicalOrder(results);
@@ -128,7 +125,7 @@ export function compileElementwise(
 		arrays: arrays.map((node) => (node.attributes as InputAttributes).name),
 		outputs: names,
 		scalarInputs,
-		module: new WebAssembly.Module(moduleWith(parameters, locals, code, memory)),
+		module: new WebAssembly.Module(moduleWith(parameters, locals, code)),
 		scalars: (values) => {
 			const feeds = new Map(
 				scalarNodes.map((node, i) => {

@@ -87,20 +87,18 @@ function name(text: string): number[] {
 	return [...unsigned(bytes.length), ...bytes];
 }
 
-/** A module that imports `env.memory` (shared or not) and exports `run`. */
+/** A module that imports `env.memory` and exports `run`. */
 export function moduleWith(
 	parameters: readonly ValueType[],
 	locals: readonly ValueType[],
 	code: Code,
-	memory: { readonly shared: boolean },
 ): Uint8Array<ArrayBuffer> {
 	const type = [0x60, ...vector(parameters.map((kind) => [VALUE_TYPE[kind]])), ...vector([])];
-	const limits = memory.shared ? [3, 0, ...unsigned(65536)] : [0, 0];
 	const body = [...vector(locals.map((kind) => [1, VALUE_TYPE[kind]])), ...code, 0x0b];
 	return Uint8Array.from([
 		...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
 		...section(1, vector([type])),
-		...section(2, vector([[...name('env'), ...name('memory'), 0x02, ...limits]])),
+		...section(2, vector([[...name('env'), ...name('memory'), 0x02, 0, 0]])),
 		...section(3, vector([[0]])),
 		...section(7, vector([[...name('run'), 0x00, 0]])),
 		...section(10, vector([[...unsigned(body.length), ...body]])),
